@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -55,49 +56,62 @@ func newRequestID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Frame wraps a deployment's whole handler: request identifier, request log, common headers, body limit, panics.
-func Frame(log *slog.Logger, https bool, sources Sources, next http.Handler) http.Handler {
+// Frame is what hangs around a deployment's whole handler: request identifier, request log, common headers, panics, metrics.
+type Frame struct {
+	Log     *slog.Logger
+	HTTPS   bool // the issuer is https
+	Sources Sources
+	Metrics *Metrics // may be nil
+}
+
+// Handler wraps next.
+func (f Frame) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
+		from, direct := f.Sources.Of(r)
 		id := newRequestID()
 		ctx := context.WithValue(r.Context(), requestKey{}, id)
-		from, err := sources.Of(r)
 		ctx = context.WithValue(ctx, sourceKey{}, from)
 		r = r.WithContext(ctx)
-
-		h := w.Header()
-		h.Set("X-Request-Id", id)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-		h.Set("Cache-Control", "no-store")
-		if https {
-			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
-		}
-
 		sw := &statusWriter{ResponseWriter: w}
+		f.headers(sw.Header(), id)
+
 		defer func() {
 			if p := recover(); p != nil {
 				if p == http.ErrAbortHandler {
 					panic(p)
 				}
-				log.ErrorContext(ctx, "panic", "request", id, "route", r.Pattern, "panic", p)
+				f.Log.ErrorContext(ctx, "panic", "request", id, "route", r.Pattern, "panic", p, "stack", string(debug.Stack()))
 				if sw.status == 0 {
 					http.Error(sw, "Something went wrong on our side. Request "+id, http.StatusInternalServerError)
 				}
 			}
-			log.InfoContext(ctx, "request", "request", id, "method", r.Method, "route", r.Pattern, "status", sw.status,
-				"bytes", sw.bytes, "ms", time.Since(began).Milliseconds(), "source", from.Network)
+			took := time.Since(began)
+			f.Metrics.observe(r, sw.status, took)
+			f.Log.InfoContext(ctx, "request", "request", id, "method", r.Method, "route", r.Pattern, "status", sw.status,
+				"bytes", sw.bytes, "ms", took.Milliseconds(), "source", from.Network)
 		}()
-		if err != nil {
+		if direct != nil {
 			http.Error(sw, "This address is not served directly.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(sw, r)
 	})
+}
+
+// headers sets what every answer carries; a page widens the policy for itself (R05).
+func (f Frame) headers(h http.Header, id string) {
+	h.Set("X-Request-Id", id)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self), camera=(), microphone=(), geolocation=()")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Cache-Control", "no-store")
+	if f.HTTPS {
+		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+	}
 }
 
 type statusWriter struct {

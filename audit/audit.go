@@ -48,6 +48,13 @@ type Event struct {
 	Personal map[string]string
 }
 
+// The keys of Personal, so that erasure, search and coalescing find what they look for.
+const (
+	Address = "address" // where a request came from
+	Agent   = "agent"   // the user agent it named
+	Typed   = "typed"   // a name that was typed and need not be anybody's
+)
+
 // Recorder is what a change needs of its transaction to be remembered. Only a transaction is a
 // Recorder: that is why a change without its event cannot be written.
 type Recorder interface {

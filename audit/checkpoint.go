@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,13 +82,13 @@ func parseCheckpoint(text string) (Checkpoint, error) {
 	return c, nil
 }
 
+// signedBy reports whether a verified signature of name stands in n, in base64's one strict
+// spelling: the lax one has bits that nobody reads.
 func signedBy(n *note.Note, name string) bool {
-	for _, s := range n.Sigs {
-		if s.Name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(n.Sigs, func(s note.Signature) bool {
+		_, err := base64.StdEncoding.Strict().DecodeString(s.Base64)
+		return s.Name == name && err == nil
+	})
 }
 
 // NewSigner makes the signer of the log called origin from an Ed25519 key. An origin is a name

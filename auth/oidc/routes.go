@@ -68,12 +68,12 @@ func (p *Provider) Handler() http.Handler {
 	preflights := map[string]bool{}
 	for _, r := range p.routes() {
 		mux.Handle(r.Pattern, p.withCORS(r.CORS, noHead(r.Pattern, web.Handler(p.log, r.handle, r.show))))
-		method, path, _ := strings.Cut(r.Pattern, " ")
+		_, path, _ := strings.Cut(r.Pattern, " ")
 		if r.CORS == "none" || preflights[path] {
 			continue
 		}
 		preflights[path] = true
-		mux.Handle("OPTIONS "+path, p.preflight(r.CORS, method))
+		mux.Handle("OPTIONS "+path, p.preflight(r.CORS))
 	}
 	return mux
 }

@@ -1,0 +1,65 @@
+package auth
+
+import "time"
+
+// FlowID names a sign-in in progress. It is in the address; the browser's cookie is what opens it.
+type FlowID string
+
+// Step is the page a flow stands at.
+type Step string
+
+// The steps of a sign-in. The zero Step is an error.
+const (
+	Identify Step = "identify" // say who you are
+	Prove    Step = "password" // prove it
+	Allow    Step = "consent"  // allow the application what it asks
+	Done     Step = "done"
+)
+
+// Flow is one sign-in in progress: a row bound to the browser that began it, spent once.
+type Flow struct {
+	ID          FlowID
+	BrowserHash []byte // SHA-256 of the browser cookie; a flow opens only in the browser that began it
+	CreatedAt   time.Time
+	Ends        time.Time
+
+	// What is asked. Client is empty for a sign-in to our own pages; Back is then a local path.
+	Client  ClientID
+	Request string   // the authorization request as validated, form-encoded; parsed again when the flow ends
+	Scopes  []string // scopes asked for, within the client's ceiling
+	Back    string
+	Hint    string // login_hint, as typed; shown, never trusted
+	Locales string // ui_locales
+	Display string
+
+	// What must be so.
+	Fresh       bool      // prompt=login, select_account, max_age=0: no session will do
+	NotBefore   time.Time // max_age: the authentication must not be older than this
+	WantAccount AccountID // id_token_hint: nobody else will do
+	AskConsent  bool      // prompt=consent
+
+	// What is so.
+	Typed       string    // the name as typed; whether an account has it is not said
+	Session     SessionID // the session the browser came with, if it counts here
+	Account     AccountID // set by a proof or a session that counts, never by typing a name
+	AuthTime    time.Time
+	ACR         string
+	AMR         []string // proofs given in this flow or carried by Session
+	NeedConsent bool     // computed when Account becomes known
+	Allowed     []string // scopes allowed on the consent page
+	Consented   bool
+}
+
+// Next returns the one step that stands between f and Done. Every page of the sign-in and the authorization endpoint ask it,
+// and nothing else decides.
+func (f Flow) Next() Step {
+	switch {
+	case f.Account == "" && f.Typed == "":
+		return Identify
+	case f.Account == "" || len(f.AMR) == 0:
+		return Prove
+	case f.NeedConsent && !f.Consented:
+		return Allow
+	}
+	return Done
+}

@@ -62,7 +62,8 @@ func (c *Coalescer) Add(e Event) {
 func (c *Coalescer) Drain(now time.Time) []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if age := now.Sub(c.began); age >= time.Minute || age < 0 {
+	// A little less than a minute, or a ticker that is a hair early would close every other one.
+	if age := now.Sub(c.began); age >= 59*time.Second || age < 0 {
 		c.began, c.used = now, 0
 	}
 	events := make([]Event, 0, len(c.order)+1)

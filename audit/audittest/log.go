@@ -122,6 +122,10 @@ func (l *Log) Unsequenced(_ context.Context, limit int) ([]audit.Entry, error) {
 
 // PlaceEntries implements audit.Tx.
 func (l *Log) PlaceEntries(_ context.Context, placed []audit.Entry) error {
+	taken := make(map[int64]bool, len(l.Rows))
+	for i := range l.Rows {
+		taken[l.Rows[i].Position] = true
+	}
 	at := make(map[string]int, len(l.waiting))
 	for _, i := range l.waiting {
 		at[l.Rows[i].ID] = i
@@ -130,6 +134,9 @@ func (l *Log) PlaceEntries(_ context.Context, placed []audit.Entry) error {
 		i, ok := at[e.ID]
 		if !ok || l.Rows[i].Position != Waiting {
 			return fmt.Errorf("entry %s does not wait", e.ID)
+		}
+		if taken[e.Position] {
+			return fmt.Errorf("position %d is taken", e.Position)
 		}
 		l.Rows[i].Position, l.Rows[i].Hash = e.Position, e.Hash
 	}

@@ -46,7 +46,7 @@ func (f frame) faultText(e *fault.Error) string {
 	case f.has("problem." + e.Code):
 		return f.T("problem." + e.Code)
 	case f.Lang == languages[0] && e.Text != "":
-		return e.Text
+		return calm(e.Text)
 	}
 	return f.T("fault." + e.Kind.String() + ".text")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/BurntSushi/toml"
 	"github.com/nicksnyder/go-i18n/v2/i18n"
@@ -93,6 +94,9 @@ func (l *locale) T(id string, pairs ...any) string {
 	for i := 0; i+1 < len(pairs); i += 2 {
 		name := pairs[i].(string)
 		data[name] = pairs[i+1]
+		if s, ok := pairs[i+1].(string); ok {
+			data[name] = calm(s)
+		}
 		if name == "Count" {
 			count, data[name] = pairs[i+1], l.num.Sprint(pairs[i+1])
 		}
@@ -104,10 +108,31 @@ func (l *locale) T(id string, pairs ...any) string {
 	return s
 }
 
+// calm is s as it may stand among our own words: without the characters that turn the direction of what follows or
+// control anything else (Unicode TR 36 §2.1), and not longer than a name can be.
+func calm(s string) string {
+	var b strings.Builder
+	n := 0
+	for _, c := range s {
+		if unicode.Is(unicode.Cc, c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) {
+			continue
+		}
+		if n++; n > 200 {
+			b.WriteRune('…')
+			break
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
+
 // Rich is T for a text that marks a part of itself with <b>…</b>. The values are escaped; no other markup is kept.
 func (l *locale) Rich(id string, pairs ...any) template.HTML {
 	for i := 1; i < len(pairs); i += 2 {
-		pairs[i] = template.HTMLEscaper(pairs[i])
+		if s, ok := pairs[i].(string); ok {
+			pairs[i] = calm(s) // before escaping, lest it cut an entity
+		}
+		pairs[i] = template.HTML(template.HTMLEscaper(pairs[i])) // not a string, so that T leaves it
 	}
 	return template.HTML(l.T(id, pairs...)) //nolint:gosec // values escaped above; the texts are ours and a test reads them
 }

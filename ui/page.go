@@ -19,7 +19,7 @@ import (
 var templateFiles embed.FS
 
 var layouts = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(template.FuncMap{"icon": icon, "asset": assetPath, "initials": initials, "hue": hue}).
+	return template.Must(template.New("").Funcs(template.FuncMap{"icon": icon, "asset": assetPath, "initials": initials, "hue": hue, "calm": calm}).
 		ParseFS(templateFiles, "templates/_*.html"))
 })
 
@@ -40,10 +40,10 @@ type Page[T any] struct {
 
 // page binds a file to a type. The file is parsed once, when it is first drawn.
 func page[T any](in shell, file string) Page[T] {
-	return Page[T]{file: file, shell: in, parse: sync.OnceValue(func() *template.Template { return parse(file) })}
+	return Page[T]{file: file, shell: in, parse: sync.OnceValue(func() *template.Template { return parsePage(file) })}
 }
 
-func parse(file string) *template.Template {
+func parsePage(file string) *template.Template {
 	return template.Must(template.Must(layouts().Clone()).ParseFS(templateFiles, "templates/"+file))
 }
 
@@ -64,9 +64,9 @@ type Person struct{ Name, Username, Email string }
 // Label is what a person is called: their name, or else the name they sign in with.
 func (p Person) Label() string {
 	if p.Name != "" {
-		return p.Name
+		return calm(p.Name)
 	}
-	return p.Username
+	return calm(p.Username)
 }
 
 // App is the application that sent the reader here; zero on our own pages.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,9 @@ func sheetOf[T any](p Page[T], typical, hostile T) sheet {
 
 // evil is what an application or a person may call themselves: markup, a text that turns direction, four kilobytes.
 var evil = `"'><img src=x onerror=alert(1)></script>{{.}}` + "\u202eevil\u2066" + strings.Repeat("x", 4096)
+
+// attribute is where a value may stand as it is: in what a form sends back, in addresses.
+var attribute = regexp.MustCompile(`(name|value|id|for|href|action|content|class|popovertarget)="[^"]*"`)
 
 func sheets() []sheet {
 	day := time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
@@ -109,7 +113,7 @@ func TestEveryTemplateHasAPageAndEveryPageFitsItsType(t *testing.T) {
 	for _, s := range sheets() {
 		drawn = append(drawn, s.file)
 		t.Run(s.file, func(t *testing.T) {
-			if err := templatecheck.CheckHTML(parse(s.file).Lookup(string(s.shell)), s.view); err != nil {
+			if err := templatecheck.CheckHTML(parsePage(s.file).Lookup(string(s.shell)), s.view); err != nil {
 				t.Errorf("%s does not fit %v: %v", s.file, reflect.TypeOf(s.view), err)
 			}
 		})
@@ -136,6 +140,10 @@ func TestEveryPageDrawsFromEveryKindOfValue(t *testing.T) {
 						if at := strings.Index(body, not); at >= 0 && !(not == "ZgotmplZ\"" && values == "hostile") {
 							t.Errorf("page holds %q: …%s…", not, body[max(0, at-80):min(len(body), at+80)])
 						}
+					}
+					shown := attribute.ReplaceAllString(body, "")
+					if at := strings.IndexAny(shown, "\u202e\u2066"); at >= 0 {
+						t.Errorf("a name turns the text after it: …%s…", shown[max(0, at-80):at])
 					}
 					if n := strings.Count(body, "<h1"); n != 1 {
 						t.Errorf("got %d first headings, want 1", n)

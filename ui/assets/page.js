@@ -31,7 +31,8 @@ for (const menu of all('[data-menu]')) {
 }
 
 // Times in the reader's own zone; the server's text stays in the title.
-const time = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'short' });
+const lang = document.documentElement.lang;
+const time = new Intl.DateTimeFormat(lang === 'en' ? 'en-GB' : lang, { dateStyle: 'medium', timeStyle: 'short' });
 for (const element of all('time[datetime]')) {
   const at = new Date(element.dateTime);
   if (isNaN(at)) continue;

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -59,4 +60,55 @@ func (w *walk) verdict(p, now, before int64) {
 	default:
 		w.bad(Changed, p, p, "Entry %d is not the one that was logged.", p)
 	}
+}
+
+// cut says what became of a log that ends before its newest checkpoint. Where the tree still
+// proves that the entries left are the first of those signed, only the end is gone; otherwise
+// nothing vouches for those behind the last checkpoint that fitted.
+func (w *walk) cut(ctx context.Context) error {
+	end, size := w.edge.size, w.extent.Signed
+	signed, err := w.tx.LogCheckpoints(ctx, size-1, size)
+	if err != nil {
+		return fmt.Errorf("read checkpoints: %w", err)
+	}
+	head, err := Open(signed[size], w.known)
+	if err != nil || head.Size != size {
+		w.bad(Signature, end, end, notOurs, size)
+		return nil
+	}
+	first := w.fits
+	proof, err := ProveConsistency(ctx, present{w.tx}, size, end)
+	switch {
+	case err != nil && !errors.Is(err, errAbsent):
+		return err
+	case err == nil && CheckConsistency(proof, head, Checkpoint{Size: end, Root: w.edge.root()}) == nil:
+		first = end
+	}
+	if first < end {
+		w.bad(Truncated, first, size-1, "The log ends before entry %d; its own checkpoint signed %d entries, and nothing vouches for those from %d on.", end, size, first)
+		return nil
+	}
+	w.bad(Truncated, end, size-1, "The log ends before entry %d; its own checkpoint signed %d entries.", end, size)
+	return nil
+}
+
+// present reads the tree's hashes so that a missing one is told from a fault in reading.
+type present struct{ tx Source }
+
+var errAbsent = errors.New("hash is absent")
+
+func (p present) LogHashes(ctx context.Context, indexes []int64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		stored, err := p.tx.LogHashRange(ctx, index, index+1)
+		if err != nil {
+			return nil, fmt.Errorf("read hashes: %w", err)
+		}
+		h, ok := stored[index]
+		if !ok {
+			return nil, errAbsent
+		}
+		hashes[i] = h
+	}
+	return hashes, nil
 }

@@ -337,19 +337,4 @@ func (w *walk) end(ctx context.Context) error {
 	return nil
 }
 
-// cut tells a log whose end is gone from one to which a false checkpoint was added.
-func (w *walk) cut(ctx context.Context) error {
-	end, size := w.edge.size, w.extent.Signed
-	signed, err := w.tx.LogCheckpoints(ctx, size-1, size)
-	if err != nil {
-		return fmt.Errorf("read checkpoints: %w", err)
-	}
-	if head, err := Open(signed[size], w.known); err != nil || head.Size != size {
-		w.bad(Signature, end, end, notOurs, size)
-		return nil
-	}
-	w.bad(Truncated, end, size-1, "The log ends before entry %d; its own checkpoint signed %d entries.", end, size)
-	return nil
-}
-
 const notOurs = "The stored checkpoint of size %d is not one that this log's key signed."

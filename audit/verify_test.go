@@ -171,6 +171,12 @@ func TestVerifyNamesTheFirstBadEntry(t *testing.T) {
 
 		{"a truncation", func(l *audittest.Log) { cut(l, 8) }, audit.Truncated, 8, 11, "The log ends before entry 8; its own checkpoint signed 12 entries."},
 		{"a truncation of everything", func(l *audittest.Log) { cut(l, 0) }, audit.Truncated, 0, 11, "before entry 0"},
+		{"a truncation with its hashes", func(l *audittest.Log) { cut(l, 8); regrow(l) }, audit.Truncated, 5, 11, "nothing vouches for those from 5 on"},
+		{"a truncation of all but what was rewritten", func(l *audittest.Log) {
+			cut(l, 8)
+			*at(l, 6) = forge("x", 6)
+			regrow(l)
+		}, audit.Truncated, 5, 11, "nothing vouches for those from 5 on"},
 		{"a truncation with the later checkpoints", func(l *audittest.Log) { cut(l, 8); delete(l.Checkpoints, 10); delete(l.Checkpoints, 12) }, audit.Unsigned, 5, 7, "From entry 5 on"},
 		{"all checkpoints removed", func(l *audittest.Log) { clear(l.Checkpoints) }, audit.Unsigned, 0, 11, "From entry 0 on"},
 

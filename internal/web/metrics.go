@@ -14,9 +14,8 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 	requests *prometheus.HistogramVec
-	Tokens   *prometheus.CounterVec // access tokens issued, by grant
-	Refusals *prometheus.CounterVec // refusals, by code
-	SignIns  *prometheus.CounterVec // sign-ins, by outcome
+	endpoint *prometheus.CounterVec
+	signIns  *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics with a registry of their own.
@@ -27,14 +26,23 @@ func NewMetrics() *Metrics {
 			Name: "countersign_request_seconds", Help: "Time to answer, by route, method and status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route", "method", "status"}),
-		Tokens:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_tokens_total", Help: "Access tokens issued, by grant."}, []string{"grant"}),
-		Refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_refusals_total", Help: "Refusals, by code."}, []string{"code"}),
-		SignIns:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_sign_ins_total", Help: "Password attempts, by outcome."}, []string{"outcome"}),
+		endpoint: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "countersign_endpoint_total", Help: "Requests to protocol endpoints, by outcome: ok or the OAuth error.",
+		}, []string{"endpoint", "outcome"}),
+		signIns: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "countersign_sign_ins_total", Help: "Password attempts, by outcome."}, []string{"outcome"}),
 	}
-	m.Registry.MustRegister(m.requests, m.Tokens, m.Refusals, m.SignIns,
+	m.Registry.MustRegister(m.requests, m.endpoint, m.signIns,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
+
+// Endpoint counts how a request to a protocol endpoint ended.
+func (m *Metrics) Endpoint(endpoint, outcome string) {
+	m.endpoint.WithLabelValues(endpoint, outcome).Inc()
+}
+
+// SignIn counts how a password attempt ended.
+func (m *Metrics) SignIn(outcome string) { m.signIns.WithLabelValues(outcome).Inc() }
 
 // Gauge registers a figure that is read when it is asked for.
 func (m *Metrics) Gauge(name, help string, read func() float64) {

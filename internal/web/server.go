@@ -25,8 +25,17 @@ func Server(h http.Handler, log *slog.Logger) *http.Server {
 
 // Serve serves s on l until ctx ends, then lets requests in progress finish within grace (F21).
 func Serve(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
+	return serve(ctx, s, l, grace, s.Serve)
+}
+
+// ServeTLS is Serve over TLS, with the certificate of s.TLSConfig.
+func ServeTLS(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
+	return serve(ctx, s, l, grace, func(l net.Listener) error { return s.ServeTLS(l, "", "") })
+}
+
+func serve(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration, run func(net.Listener) error) error {
 	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(l) }()
+	go func() { failed <- run(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)

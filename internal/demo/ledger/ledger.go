@@ -41,8 +41,8 @@ var Scopes = []string{oidc.ScopeOpenID, "profile", "email", oidc.ScopeOfflineAcc
 
 // Config says where Ledger stands and who signs its people in.
 type Config struct {
-	Issuer       string // the provider
-	Address      string // Ledger's own address, without a slash at the end
+	Issuer       string   // the provider
+	Addresses    []string // Ledger's own addresses, without a slash at the end; the first is the usual one
 	ClientID     string
 	ClientSecret string
 	Log          *slog.Logger
@@ -89,7 +89,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 
 // New returns Ledger. It needs no provider yet: discovery happens at the first sign-in.
 func New(cfg Config) (*App, error) {
-	if cfg.Issuer == "" || cfg.Address == "" || cfg.ClientID == "" || cfg.Log == nil {
+	if cfg.Issuer == "" || len(cfg.Addresses) == 0 || cfg.ClientID == "" || cfg.Log == nil {
 		return nil, errors.New("ledger: issuer, address, client and log are required")
 	}
 	client := cfg.Client
@@ -149,10 +149,20 @@ func (a *App) oidcProvider(ctx context.Context) (*oidc.Provider, error) {
 	return p, nil
 }
 
-func (a *App) oauth(p *oidc.Provider) *oauth2.Config {
+// address is the address the browser knows Ledger by; a Host that is none of ours counts for nothing.
+func (a *App) address(r *http.Request) string {
+	for _, addr := range a.cfg.Addresses {
+		if _, host, _ := strings.Cut(addr, "://"); host == r.Host {
+			return addr
+		}
+	}
+	return a.cfg.Addresses[0]
+}
+
+func (a *App) oauth(p *oidc.Provider, r *http.Request) *oauth2.Config {
 	return &oauth2.Config{
 		ClientID: a.cfg.ClientID, ClientSecret: a.cfg.ClientSecret, Endpoint: p.Endpoint(),
-		RedirectURL: a.cfg.Address + "/callback", Scopes: Scopes,
+		RedirectURL: a.address(r) + "/callback", Scopes: Scopes,
 	}
 }
 
@@ -179,7 +189,7 @@ func (a *App) login(w http.ResponseWriter, r *http.Request) {
 	if prompt := r.FormValue("prompt"); prompt == "login" || prompt == "none" || prompt == "consent" {
 		opts = append(opts, oauth2.SetAuthURLParam("prompt", prompt))
 	}
-	http.Redirect(w, r, a.oauth(p).AuthCodeURL(state, opts...), http.StatusSeeOther)
+	http.Redirect(w, r, a.oauth(p, r).AuthCodeURL(state, opts...), http.StatusSeeOther)
 }
 
 // callback takes the code, checks everything that came back, and begins a session of Ledger's own.
@@ -208,7 +218,7 @@ func (a *App) callback(w http.ResponseWriter, r *http.Request) {
 		a.trouble(w, r, http.StatusForbidden, "You were not signed in: "+code+". "+r.FormValue("error_description"), nil)
 		return
 	}
-	tok, err := a.oauth(p).Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(b.verifier), oauth2.SetAuthURLParam("resource", Audience))
+	tok, err := a.oauth(p, r).Exchange(ctx, r.FormValue("code"), oauth2.VerifierOption(b.verifier), oauth2.SetAuthURLParam("resource", Audience))
 	if err != nil {
 		a.trouble(w, r, http.StatusBadGateway, "The sign-in could not be completed.", err)
 		return
@@ -276,7 +286,7 @@ func (a *App) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.mu.Lock()
-	err := a.renew(r.Context(), s)
+	err := a.renew(r, s)
 	s.mu.Unlock()
 	if err != nil {
 		a.drop(w, r)
@@ -287,8 +297,8 @@ func (a *App) refresh(w http.ResponseWriter, r *http.Request) {
 }
 
 // renew is called with s locked: two requests at once must not spend the same refresh token.
-func (a *App) renew(ctx context.Context, s *session) error {
-	ctx = oidc.ClientContext(ctx, a.client)
+func (a *App) renew(r *http.Request, s *session) error {
+	ctx := oidc.ClientContext(r.Context(), a.client)
 	p, err := a.oidcProvider(ctx)
 	if err != nil {
 		return err
@@ -296,7 +306,7 @@ func (a *App) renew(ctx context.Context, s *session) error {
 	if s.token.RefreshToken == "" {
 		return errors.New("no refresh token")
 	}
-	tok, err := a.oauth(p).TokenSource(ctx, &oauth2.Token{RefreshToken: s.token.RefreshToken}).Token()
+	tok, err := a.oauth(p, r).TokenSource(ctx, &oauth2.Token{RefreshToken: s.token.RefreshToken}).Token()
 	if err != nil {
 		return err
 	}
@@ -330,7 +340,7 @@ func (a *App) logout(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	hint, _ := s.token.Extra("id_token").(string)
 	s.mu.Unlock()
-	q := "?" + query("id_token_hint", hint, "post_logout_redirect_uri", a.cfg.Address+"/goodbye", "state", random())
+	q := "?" + query("id_token_hint", hint, "post_logout_redirect_uri", a.address(r)+"/goodbye", "state", random())
 	http.Redirect(w, r, end.Endpoint+q, http.StatusSeeOther)
 }
 
@@ -345,7 +355,7 @@ func (a *App) need(scope string, next func(http.ResponseWriter, *http.Request, *
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if time.Now().After(s.ends) {
-			if err := a.renew(r.Context(), s); err != nil {
+			if err := a.renew(r, s); err != nil {
 				a.log.Info("renew", "err", err)
 				a.drop(w, r)
 				http.Redirect(w, r, "/login?"+query("back", r.URL.Path), http.StatusSeeOther)
@@ -376,7 +386,7 @@ func (a *App) drop(w http.ResponseWriter, r *http.Request) {
 func (a *App) cookie(w http.ResponseWriter, name, v string, life time.Duration) {
 	http.SetCookie(w, &http.Cookie{
 		Name: name, Value: v, Path: "/", MaxAge: int(life / time.Second), HttpOnly: true,
-		Secure: strings.HasPrefix(a.cfg.Address, "https://"), SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(a.cfg.Addresses[0], "https://"), SameSite: http.SameSiteLaxMode,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -22,6 +23,10 @@ type Leash struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 }
+
+// held keeps every leash reachable: when the collector frees one its pipe closes, and the helper of
+// a caller who merely dropped the leash would end.
+var held sync.Map
 
 // Start runs script with sh, in a session of its own so that no Ctrl-C reaches it, and as the user
 // who names where it is not nil. The script finds args in $1, $2 … and reads words, one a line,
@@ -42,7 +47,9 @@ func Start(who *syscall.Credential, script string, args ...string) (*Leash, erro
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start helper: %w", err)
 	}
-	return &Leash{cmd: cmd, in: in, out: bufio.NewReader(out)}, nil
+	l := &Leash{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	held.Store(l, nil)
+	return l, nil
 }
 
 // Ask gives the script a word and returns its answer. It must not be called from two goroutines
@@ -60,6 +67,7 @@ func (l *Leash) Ask(word string) (string, error) {
 
 // Release lets the script end and waits until it has cleaned up.
 func (l *Leash) Release() error {
+	held.Delete(l)
 	if err := l.in.Close(); err != nil {
 		return err
 	}

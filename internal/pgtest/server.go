@@ -37,7 +37,7 @@ type Server struct {
 }
 
 // errAbsent is the one fault for which a test may be left out.
-var errAbsent = errors.New("PostgreSQL is not installed (initdb, pg_ctl and postgres, in PATH or under /usr/lib/postgresql)")
+var errAbsent = errors.New("no PostgreSQL is installed (initdb, pg_ctl and postgres, in PATH or under /usr/lib/postgresql)")
 
 // keeper starts and crashes the server of folder $2 with the programs of $1, and answers with the
 // exit status; at the end of its input it removes everything.

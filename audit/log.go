@@ -59,6 +59,8 @@ type Tx interface {
 	NewestCheckpoint(ctx context.Context) ([]byte, error)
 	// PutCheckpoint adds the signed checkpoint of a size. It fails if that size has one.
 	PutCheckpoint(ctx context.Context, size int64, signed []byte) error
+	// DropCheckpoint removes the checkpoint of a size, which a greater one replaces.
+	DropCheckpoint(ctx context.Context, size int64) error
 }
 
 // Keys are a log's keys: the one that signs now, and all whose signatures count.
@@ -81,8 +83,8 @@ func (l Lease) Hold(ctx context.Context, tx Tx, span time.Duration) (bool, error
 }
 
 // Sequence puts up to limit waiting events into the log, in one transaction with the checkpoint
-// that signs them, so that no entry is ever in the log unsigned. It returns how many it put; if
-// that is limit, more may wait. It fails with ErrLeaseLost where l is not held, and with
+// that signs them, so that no entry is ever in the log unsigned. Of each hour the last checkpoint
+// is kept. It returns how many it put; if that is limit, more may wait. It fails with ErrLeaseLost where l is not held, and with
 // ErrLogBroken where the tree no longer fits the newest checkpoint.
 func Sequence(ctx context.Context, tx Tx, keys Keys, l Lease, limit int) (int, error) {
 	held, err := tx.CheckLease(ctx, l.Name, l.Holder)
@@ -99,7 +101,7 @@ func Sequence(ctx context.Context, tx Tx, keys Keys, l Lease, limit int) (int, e
 	if len(entries) == 0 {
 		return 0, nil
 	}
-	edge, err := loadFrontier(ctx, tx, keys.Known)
+	head, edge, err := loadHead(ctx, tx, keys.Known)
 	if err != nil {
 		return 0, err
 	}
@@ -116,39 +118,55 @@ func Sequence(ctx context.Context, tx Tx, keys Keys, l Lease, limit int) (int, e
 	if err := tx.PutLogHashes(ctx, first, hashes); err != nil {
 		return 0, fmt.Errorf("put hashes: %w", err)
 	}
-	signed, err := Sign(Checkpoint{Size: edge.size, Root: edge.root(), At: tx.Now()}, keys.Signer)
-	if err != nil {
-		return 0, fmt.Errorf("sign checkpoint: %w", err)
-	}
-	if err := tx.PutCheckpoint(ctx, edge.size, signed); err != nil {
-		return 0, fmt.Errorf("put checkpoint: %w", err)
+	next := Checkpoint{Size: edge.size, Root: edge.root(), At: tx.Now()}
+	if err := putCheckpoint(ctx, tx, keys.Signer, head, next); err != nil {
+		return 0, err
 	}
 	return len(entries), nil
 }
 
-// loadFrontier reads the edge of the tree that the newest checkpoint signed, and refuses any
-// other: the log only ever grows from what was signed.
-func loadFrontier(ctx context.Context, tx Tx, known note.Verifiers) (*frontier, error) {
+// putCheckpoint signs and stores next, and drops the one before it if that is of the same hour:
+// there would be one for every second in which something happened.
+func putCheckpoint(ctx context.Context, tx Tx, signer note.Signer, head, next Checkpoint) error {
+	signed, err := Sign(next, signer)
+	if err != nil {
+		return fmt.Errorf("sign checkpoint: %w", err)
+	}
+	if err := tx.PutCheckpoint(ctx, next.Size, signed); err != nil {
+		return fmt.Errorf("put checkpoint: %w", err)
+	}
+	if head.Size == 0 || !head.At.Truncate(time.Hour).Equal(next.At.Truncate(time.Hour)) {
+		return nil
+	}
+	if err := tx.DropCheckpoint(ctx, head.Size); err != nil {
+		return fmt.Errorf("drop checkpoint: %w", err)
+	}
+	return nil
+}
+
+// loadHead reads the newest checkpoint and the edge of the tree that it signed, and refuses any
+// other tree: the log only ever grows from what was signed.
+func loadHead(ctx context.Context, tx Tx, known note.Verifiers) (Checkpoint, *frontier, error) {
 	signed, err := tx.NewestCheckpoint(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
+		return Checkpoint{}, nil, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if signed == nil {
-		return &frontier{}, nil
+		return Checkpoint{}, &frontier{}, nil
 	}
 	head, err := Open(signed, known)
 	if err != nil {
-		return nil, ErrLogBroken.Because(err)
+		return Checkpoint{}, nil, ErrLogBroken.Because(err)
 	}
 	hashes, err := tx.LogHashes(ctx, frontierIndexes(head.Size))
 	if err != nil {
-		return nil, fmt.Errorf("read hashes: %w", err)
+		return Checkpoint{}, nil, fmt.Errorf("read hashes: %w", err)
 	}
 	edge := &frontier{size: head.Size, roots: hashes}
 	if edge.root() != head.Root {
-		return nil, ErrLogBroken.Because(fmt.Errorf("size %d has root %s, signed was %s", head.Size, edge.root(), head.Root))
+		return Checkpoint{}, nil, ErrLogBroken.Because(fmt.Errorf("size %d has root %s, signed was %s", head.Size, edge.root(), head.Root))
 	}
-	return edge, nil
+	return head, edge, nil
 }
 
 // frontier is the right edge of a growing tree: the roots of the complete subtrees that the bits

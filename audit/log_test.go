@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,13 +37,15 @@ func record(t interface{ Fatal(...any) }, l *audittest.Log, first, n int) {
 	}
 }
 
-// sequence puts all that waits into l, limit at a time.
+// sequence puts all that waits into l, limit at a time. A batch takes an hour, so that its
+// checkpoint is kept.
 func sequence(t interface{ Fatal(...any) }, l *audittest.Log, limit int) {
 	ctx := context.Background()
-	if held, err := lease.Hold(ctx, l, time.Minute); !held || err != nil {
-		t.Fatal("no lease:", err)
-	}
 	for {
+		l.Clock = l.Clock.Add(time.Hour)
+		if held, err := lease.Hold(ctx, l, time.Minute); !held || err != nil {
+			t.Fatal("no lease:", err)
+		}
 		n, err := audit.Sequence(ctx, l, keys, lease, limit)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +121,7 @@ func TestSequenceBuildsTheTreeOfRFC6962(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c := head(t, l); c.Size != size || c.Root != root || c.Origin != "id.example.org/audit" || !c.At.Equal(l.Clock) {
+		if c := head(t, l); c.Size != size || c.Root != root || c.Origin != "id.example.org/audit" || c.At.After(l.Clock) {
 			t.Fatalf("the head is %+v, want size %d and root %s", c, size, root)
 		}
 	})
@@ -225,6 +228,32 @@ func TestSequenceRefusesToGrowABrokenLog(t *testing.T) {
 	}
 }
 
+func TestSequenceKeepsTheLastCheckpointOfEachHour(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	l := audittest.New()
+	l.Clock = noon.Add(59 * time.Minute)
+	var kept []int64
+	for i, wait := range []time.Duration{0, 59 * time.Second, time.Second, 0, 59 * time.Minute, time.Minute, 24 * time.Hour} {
+		l.Clock = l.Clock.Add(wait)
+		record(t, l, i, 1)
+		if held, err := lease.Hold(ctx, l, time.Second); !held || err != nil {
+			t.Fatal("no lease:", err)
+		}
+		if n, err := audit.Sequence(ctx, l, keys, lease, 10); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		wantWhole(t, l, audit.Options{}, int64(i)+1)
+	}
+	for size := range l.Checkpoints {
+		kept = append(kept, size)
+	}
+	slices.Sort(kept)
+	if want := []int64{2, 5, 6, 7}; !slices.Equal(kept, want) { // 12:59:59, 13:59, 14:00, the next day
+		t.Errorf("kept the checkpoints of sizes %d, want %d", kept, want)
+	}
+}
+
 type failing struct {
 	*audittest.Log
 	at string
@@ -281,11 +310,19 @@ func (f failing) PutCheckpoint(ctx context.Context, size int64, signed []byte) e
 	return f.Log.PutCheckpoint(ctx, size, signed)
 }
 
+func (f failing) DropCheckpoint(ctx context.Context, size int64) error {
+	if f.at == "drop" {
+		return errStore
+	}
+	return f.Log.DropCheckpoint(ctx, size)
+}
+
 // A fault of the store must come out, so that the transaction rolls back as a whole.
 func TestSequenceReportsEveryFaultOfTheStore(t *testing.T) {
 	t.Parallel()
-	for _, at := range []string{"lease", "events", "head", "frontier", "place", "hashes", "checkpoint"} {
+	for _, at := range []string{"lease", "events", "head", "frontier", "place", "hashes", "checkpoint", "drop"} {
 		l := aLog(t, 3, 3)
+		l.Clock = head(t, l).At // within its hour, so that it is dropped
 		record(t, l, 3, 1)
 		if n, err := audit.Sequence(context.Background(), failing{l, at}, keys, lease, 10); n != 0 || !errors.Is(err, errStore) {
 			t.Errorf("fault at %s: got %d, %v", at, n, err)

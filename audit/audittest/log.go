@@ -186,6 +186,12 @@ func (l *Log) PutCheckpoint(_ context.Context, size int64, signed []byte) error 
 	return nil
 }
 
+// DropCheckpoint implements audit.Tx.
+func (l *Log) DropCheckpoint(_ context.Context, size int64) error {
+	delete(l.Checkpoints, size)
+	return nil
+}
+
 // LogExtent implements audit.Source.
 func (l *Log) LogExtent(context.Context) (audit.Extent, error) {
 	var x audit.Extent

@@ -51,6 +51,7 @@ type Client struct {
 	Grants          []string
 	Scopes          []string // ceiling: anything else is refused with invalid_scope
 	Resources       []string // audiences it may ask for (RFC 8707); names of resource servers
+	Serves          []string // audiences it is the API of: it may introspect tokens meant for them
 	DefaultResource string   // used when a request names none and asks for that server's scopes
 	FirstParty      bool     // no consent page
 	PKCEOptional    bool     // a confidential client of an older library; a challenge once sent is always verified
@@ -82,7 +83,7 @@ type ClientSecret struct {
 // ClaimRule maps a field of the account to a claim, by `--claim name=field`.
 type ClaimRule struct {
 	Name  string // claim name
-	Field string // "profile.<field>", "username", "roles"
+	Field string // "username" or "profile.<field>"; see claim.go
 	In    string // "id_token", "userinfo", "access_token"; empty: id_token and userinfo
 }
 

@@ -40,7 +40,7 @@ type Flow struct {
 
 	// What is so.
 	Typed       string    // the name as typed; whether an account has it is not said
-	Session     SessionID // the session the browser came with, if it counts here
+	Session     SessionID // the live session the browser came with; whether it is proof here is what Account says
 	Account     AccountID // set by a proof or a session that counts, never by typing a name
 	AuthTime    time.Time
 	ACR         string
@@ -54,12 +54,34 @@ type Flow struct {
 // and nothing else decides.
 func (f Flow) Next() Step {
 	switch {
-	case f.Account == "" && f.Typed == "":
+	case !f.proven() && f.Typed == "":
 		return Identify
-	case f.Account == "" || len(f.AMR) == 0:
+	case !f.proven():
 		return Prove
 	case f.NeedConsent && !f.Consented:
 		return Allow
 	}
 	return Done
+}
+
+// proven reports whether f holds the proof that was asked for: of some account, of the one that is wanted, and new where a new
+// one is demanded (OpenID Connect Core §3.1.2.1, sec-P47).
+func (f Flow) proven() bool {
+	return f.Account != "" && len(f.AMR) > 0 &&
+		(f.WantAccount == "" || f.WantAccount == f.Account) &&
+		!(f.Fresh && f.AuthTime.Before(f.CreatedAt)) &&
+		!f.AuthTime.Before(f.NotBefore)
+}
+
+// provedHere reports whether the proof was given in this flow, and not carried into it by a session: nobody types a name
+// without having to prove it.
+func (f Flow) provedHere() bool { return f.Account != "" && f.Typed != "" }
+
+// Granted returns the scopes that the sign-in yields: what was allowed on the consent page, or, where nothing had to be asked,
+// what the application asked for.
+func (f Flow) Granted() []string {
+	if f.Consented {
+		return f.Allowed
+	}
+	return f.Scopes
 }

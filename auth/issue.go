@@ -2,13 +2,17 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"time"
 
+	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/internal/fault"
 )
 
 // Issuing holds what grants need besides a transaction.
 type Issuing struct {
-	Issuer   string   // the audience of tokens that are for nobody else
+	Issuer   string    // the audience of tokens that are for nobody else
 	Key      Secret    // MAC key of refresh tokens, 32 bytes; the same on every replica
 	Defaults Lifetimes // code 60 s, access token 5 min, ID token 5 min, refresh idle 14 d, absolute 90 d
 }
@@ -18,6 +22,8 @@ var (
 	ErrInvalidGrant = fault.New(fault.Unauthenticated, "invalid-grant", "The code or refresh token is not valid.")
 	ErrScope        = fault.New(fault.Invalid, "invalid-scope", "A scope was asked for that was not granted.")
 	ErrTarget       = fault.New(fault.Invalid, "invalid-target", "An audience was asked for that was not granted.")
+	ErrGrantType    = fault.New(fault.Denied, "unauthorized-client", "The client may not use this grant.")
+	ErrDenied       = fault.New(fault.Denied, "access-denied", "What this sign-in stood on no longer holds. Start again.")
 )
 
 // Authorization is what a finished sign-in grants an application.
@@ -35,106 +41,228 @@ type Authorization struct {
 	Source      string
 }
 
+// defaults are what a deployment gets that sets none.
+var defaults = Lifetimes{
+	Code: time.Minute, AccessToken: 5 * time.Minute, IDToken: 5 * time.Minute,
+	RefreshIdle: 14 * 24 * time.Hour, RefreshAbsolute: 90 * 24 * time.Hour,
+}
+
+// LifetimesOf returns what c's tokens live: as registered, else as the deployment says.
+func (p Issuing) LifetimesOf(c Client) Lifetimes {
+	pick := func(of func(Lifetimes) time.Duration) time.Duration {
+		for _, l := range []Lifetimes{c.Lifetimes, p.Defaults} {
+			if of(l) > 0 {
+				return of(l)
+			}
+		}
+		return of(defaults)
+	}
+	return Lifetimes{
+		Code:            pick(func(l Lifetimes) time.Duration { return l.Code }),
+		AccessToken:     pick(func(l Lifetimes) time.Duration { return l.AccessToken }),
+		IDToken:         pick(func(l Lifetimes) time.Duration { return l.IDToken }),
+		RefreshIdle:     pick(func(l Lifetimes) time.Duration { return l.RefreshIdle }),
+		RefreshAbsolute: pick(func(l Lifetimes) time.Duration { return l.RefreshAbsolute }),
+	}
+}
+
 // Authorize writes the grant and its event and returns the code: "csc_" and 256 random bits, base64url. Only its hash is kept.
+// Client, account, session and consent are read again: a Denied fault says that one of them no longer holds. Scopes and
+// resources go through Audience; call it before to tell the application of ErrScope and ErrTarget early.
 func (p Issuing) Authorize(ctx context.Context, tx Tx, a Authorization) (code string, g Grant, err error) {
-	panic("unwritten")
+	now := tx.Now()
+	g = Grant{
+		ID: GrantID(tx.NewID()), State: GrantPending, Client: a.Client.ID, Account: a.Session.Account, Session: a.Session.ID,
+		RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, Requested: a.Requested, Scopes: a.Scopes,
+		Resources: a.Resources, Claims: a.Claims, AuthTime: a.Session.AuthTime, ACR: a.Session.ACR, AMR: a.Session.AMR, CreatedAt: now,
+	}
+	st, err := standing(ctx, tx, g)
+	if err != nil {
+		return "", Grant{}, err
+	}
+	switch {
+	case st.why == "" && !a.Session.Live(now):
+		st.why = whyOver
+	case st.why == "" && !st.client.Allows(GrantCode):
+		st.why = whyGrantType
+	case st.why == "" && !st.covers(a.Scopes):
+		st.why = whyConsent
+	case st.why == "" && !st.client.MatchRedirect(a.RedirectURI):
+		st.why = whyRedirect
+	case st.why == "" && a.Challenge == "" && !st.client.PKCEOptional:
+		st.why = whyPKCE
+	}
+	if st.why != "" {
+		return "", Grant{}, ErrDenied.Because(errors.New(st.why))
+	}
+	t, err := p.Audience(ctx, tx, st.client, string(st.account.Person), a.Scopes, a.Resources)
+	if err != nil {
+		return "", Grant{}, err
+	}
+
+	code = newToken(codePrefix)
+	g.CodeHash, g.CodeEnds = hashToken(code), now.Add(p.LifetimesOf(st.client).Code)
+	g.Scopes, g.Resources = t.Scopes, t.Resources
+	if err := tx.AddGrant(ctx, g); err != nil {
+		return "", Grant{}, err
+	}
+	return code, g, tx.Record(ctx, g.event(audit.GrantStarted, audit.OK, "", g.Account.actor(), a.Request, a.Source))
 }
 
-// Redemption is a code presented at the token endpoint by an authenticated client.
-type Redemption struct {
-	Client      Client
-	Code        string
-	RedirectURI string
-	Verifier    string
-	Scopes      []string // none: all that were granted
-	Resources   []string // none: all that were granted
-	Request     string
-	Source      string
+// event tells of a grant; source is the address a request came from.
+func (g Grant) event(kind audit.Kind, outcome audit.Outcome, code, actor, request, source string) audit.Event {
+	return audit.Event{
+		Kind: kind, Outcome: outcome, Code: code, Actor: actor, Subject: g.Account.actor(), Client: string(g.Client),
+		Session: string(g.Session), Grant: string(g.ID), Request: request, Personal: personal(audit.Address, source),
+	}
 }
 
-// Issued is what the token endpoint may now mint. Refused is set instead when the answer is no.
-type Issued struct {
-	Grant        Grant
-	Account      Account
-	Access       AccessToken // its form (JWT or opaque) is the door's; an opaque one is stored by StoreAccess in the same transaction
-	RefreshToken string      // empty: none
-	Refused      *fault.Error
+// The reasons for which a grant yields nothing, as events tell them; applications learn invalid_grant alone.
+const (
+	whyClient     = "wrong-client"
+	whyClosed     = "client-disabled"
+	whyGrantType  = "unauthorized-client"
+	whyRedirect   = "wrong-redirect"
+	whyVerifier   = "wrong-verifier"
+	whyPKCE       = "pkce-required"
+	whyExpired    = "expired"
+	whyConsent    = "consent-required"
+	whyReused     = "reused"
+	whySuperseded = "superseded"
+)
+
+// footing is what a grant stands on, read again (I3).
+type footing struct {
+	client  Client
+	account Account
+	consent Consent
+	why     string // why it stands no more; empty while it does
 }
 
-// Redeem spends a code (RFC 6749 §4.1.3, RFC 7636 §4.6). A wrong client, redirect address or verifier burns the code; a second
-// use ends the grant and everything issued from it. All of these are Refused outcomes: commit them.
-func (p Issuing) Redeem(ctx context.Context, tx Tx, r Redemption) (Issued, error) { panic("unwritten") }
-
-// Renewal is a refresh token presented at the token endpoint.
-type Renewal struct {
-	Client    Client
-	Token     string
-	Scopes    []string // must be within the grant's; none: all
-	Resources []string
-	Request   string
-	Source    string
+// standing reads again what g stands on. A first-party client needs no consent. The session counts where the client's tokens
+// end with it: by its end or its absolute limit; being idle at our pages is no reason to stop an application in use.
+func standing(ctx context.Context, tx Tx, g Grant) (st footing, err error) {
+	if st.client, err = tx.Client(ctx, g.Client); err != nil {
+		return st, ignoreMissing(err, &st.why, whyClosed)
+	}
+	if st.account, err = tx.Account(ctx, g.Account); err != nil {
+		return st, ignoreMissing(err, &st.why, whyDisabled)
+	}
+	if st.client.Disabled {
+		st.why = whyClosed
+		return st, nil
+	}
+	if !st.account.Active() {
+		st.why = whyDisabled
+		return st, nil
+	}
+	if !st.client.FirstParty {
+		if st.consent, err = tx.Consent(ctx, g.Account, g.Client); err != nil {
+			return st, ignoreMissing(err, &st.why, whyConsent)
+		}
+	}
+	if st.client.endsWithSession() || g.State == GrantPending {
+		over, err := sessionOver(ctx, tx, g.Session)
+		if err != nil {
+			return st, err
+		}
+		if over {
+			st.why = whyOver
+		}
+	}
+	return st, nil
 }
 
-// Refresh spends a refresh token and issues its successor (RFC 6749 §6, RFC 9700 §4.14). A used one ends the family, except a
-// retry within the client's leeway. Account, client, consent, session (where the client's tokens end with it) and rights are read
-// again: what was withdrawn is not issued.
-func (p Issuing) Refresh(ctx context.Context, tx Tx, r Renewal) (Issued, error) { panic("unwritten") }
+func sessionOver(ctx context.Context, tx Tx, id SessionID) (bool, error) {
+	s, err := tx.Session(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	return !s.EndedAt.IsZero() || !tx.Now().Before(s.Ends), err
+}
+
+// ignoreMissing turns a NotFound into a reason.
+func ignoreMissing(err error, why *string, reason string) error {
+	if fault.Is(err, fault.NotFound) {
+		*why = reason
+		return nil
+	}
+	return err
+}
+
+// covers reports whether every scope was consented to, or needs no consent.
+func (st footing) covers(scopes []string) bool {
+	return st.client.FirstParty || st.consent.Covers(scopes)
+}
+
+// left returns those of scopes that the client may still have and the person still allows.
+func (st footing) left(scopes []string) []string {
+	var left []string
+	for _, s := range scopes {
+		if slices.Contains(st.client.Scopes, s) && (st.client.FirstParty || slices.Contains(st.consent.Scopes, s)) {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
+// mint narrows g to what is asked and what still stands, and makes the access token of it. Nothing is ever added: asked scopes
+// and resources have to be g's.
+func (p Issuing) mint(ctx context.Context, tx Tx, g Grant, st footing, scopes, resources []string) (AccessToken, *fault.Error, error) {
+	if !subset(scopes, g.Scopes) {
+		return AccessToken{}, ErrScope, nil
+	}
+	if !subset(resources, g.Resources) {
+		return AccessToken{}, ErrTarget, nil
+	}
+	if len(scopes) == 0 {
+		scopes = g.Scopes
+	}
+	if len(resources) == 0 {
+		resources = g.Resources
+	}
+	t, err := p.narrow(ctx, tx, st.client, string(st.account.Person), st.left(scopes), resources)
+	if err != nil {
+		return AccessToken{}, nil, err
+	}
+	now := tx.Now()
+	return AccessToken{
+		ID: string(g.ID) + "." + randomText(16), Grant: g.ID, Client: g.Client, Account: g.Account, Session: g.Session,
+		Scopes: t.Scopes, Audience: t.Audience, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
+		IssuedAt: now, Ends: now.Add(p.LifetimesOf(st.client).AccessToken),
+	}, nil, nil
+}
+
+func subset(part, whole []string) bool {
+	return !slices.ContainsFunc(part, func(s string) bool { return !slices.Contains(whole, s) })
+}
 
 // ClientToken returns the access token of a client_credentials grant. Nothing is written.
 func (p Issuing) ClientToken(ctx context.Context, tx Tx, c Client, scopes, resources []string) (AccessToken, error) {
-	panic("unwritten")
+	c, err := tx.Client(ctx, c.ID)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	if !c.Confidential() || !c.Allows(GrantClientCredentials) {
+		return AccessToken{}, ErrGrantType
+	}
+	// There is no person here to identify and none to be away (OpenID Connect Core §3.1.2.1, §11).
+	if slices.Contains(scopes, "openid") || slices.Contains(scopes, OfflineAccess) {
+		return AccessToken{}, ErrScope
+	}
+	t, err := p.Audience(ctx, tx, c, string(c.ID), scopes, resources)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	now := tx.Now()
+	return AccessToken{
+		ID: randomText(16), Client: c.ID, Scopes: t.Scopes, Audience: t.Audience,
+		IssuedAt: now, Ends: now.Add(p.LifetimesOf(c).AccessToken),
+	}, nil
 }
 
 // StoreAccess keeps an opaque access token: "csa_" and 256 random bits, of which only the hash is kept.
 func StoreAccess(ctx context.Context, tx Tx, t AccessToken) (token string, err error) {
-	panic("unwritten")
-}
-
-// Standing is the live state behind an access token (I3).
-type Standing struct {
-	Token   AccessToken
-	Client  Client
-	Account Account // zero for client_credentials
-	Active  bool
-	Why     string // why not
-}
-
-// Stand reads again whether an access token still counts: not denied, grant not ended, client enabled, account active,
-// consent not withdrawn, session not ended where the client's tokens end with it. Scopes the person's roles no longer carry
-// are taken out of Token.Scopes.
-func Stand(ctx context.Context, tx Tx, t AccessToken) (Standing, error) { panic("unwritten") }
-
-// FindOpaque finds an opaque access token; NotFound if it is unknown or has ended.
-func FindOpaque(ctx context.Context, tx Tx, token string) (AccessToken, error) { panic("unwritten") }
-
-// FindRefresh finds the grant of a refresh token that is valid now, without spending it; NotFound otherwise.
-func (p Issuing) FindRefresh(ctx context.Context, tx Tx, token string) (Grant, error) {
-	panic("unwritten")
-}
-
-// Revoke ends what token names, if it was issued to client c (RFC 7009): a refresh token ends its family, an access token
-// itself. parsed is the access token if the door could read it as one of our JWTs. Unknown and foreign tokens change nothing.
-func (p Issuing) Revoke(ctx context.Context, tx Tx, c Client, token string, parsed *AccessToken, request string) error {
-	panic("unwritten")
-}
-
-// Withdraw takes back an account's consent to a client and ends its grants.
-func Withdraw(ctx context.Context, tx Tx, by string, a AccountID, c ClientID) error {
-	panic("unwritten")
-}
-
-// Target is whom a request's tokens are for and what they may say there.
-type Target struct {
-	Scopes    []string // granted: asked, within the client's ceiling, and carried by the subject's roles; in the order asked
-	Resources []string // the resource servers: named, or the client's default
-	Audience  []string // the aud of access tokens: the resources, and the issuer with openid or where there are none
-}
-
-// Audience settles whom a request's tokens are for (RFC 8707 and the house rules): identity scopes only, the issuer alone; a
-// client's default resource when the request names none and asks for scopes of that server; otherwise resources must be named,
-// and one the client may not ask for is ErrTarget. A scope outside the client's ceiling or known to none of the servers is
-// ErrScope. One whose permission the subject's roles do not carry is left out without a word. subject is the person's id, for
-// client_credentials the client's.
-func (p Issuing) Audience(ctx context.Context, tx Tx, c Client, subject string, scopes, resources []string) (Target, error) {
-	panic("unwritten")
+	token = newToken(accessPrefix)
+	return token, tx.AddAccessToken(ctx, hashToken(token), t)
 }

@@ -2,8 +2,12 @@ package auth
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/internal/fault"
 )
 
@@ -41,11 +45,12 @@ type Limits struct {
 // Attempt is one password attempt between its two transactions: counted, not yet judged.
 type Attempt struct {
 	Flow    FlowID
-	Account AccountID // empty: no such account, or it may not be tried; Hash is then a dummy
+	Account AccountID // empty: no such account, or its limit is full; Settle then writes no event, hand Stray to the coalescer
 	Hash    string    // what the password is to be verified against; always exactly one verification
 	Dummy   bool      // whatever Verify says, the answer is no
-	Why     string    // fault code for the event where Dummy is set
+	Why     string    // code for the event where Dummy is set
 	Known   bool      // the browser proved this account before (device cookie)
+	typed   string
 	key     [][]byte
 }
 
@@ -64,10 +69,11 @@ var (
 	ErrFlowGone  = fault.New(fault.Expired, "sign-in-expired", "This sign-in is over. Go back to the application and start again.")
 	ErrThrottled = fault.New(fault.Throttled, "too-many-attempts", "Too many attempts from here. Wait a little and try again.")
 	ErrBusy      = fault.New(fault.Unavailable, "busy", "We are busy right now. Try again in a moment.")
+	ErrOther     = fault.New(fault.Unauthenticated, "other-account", "The application asks for another account. Sign in with that one.")
 	ErrStep      = fault.New(fault.Conflict, "wrong-step", "That is not the step this sign-in stands at.")
 )
 
-// SignIn holds what the sign-in functions need besides a transaction.
+// SignIn holds what the sign-in functions need besides a transaction. Zero figures take their defaults.
 type SignIn struct {
 	Limits   Limits
 	Sessions SessionPolicy
@@ -76,95 +82,318 @@ type SignIn struct {
 	Dummy    string        // a password hash nobody knows the password of, at current parameters
 }
 
-// Resume finds the session of a cookie's token hash, if it counts: live, its account active. ok is false otherwise; that is no error.
-// It reads only; TouchDue says whether Touch should follow in an Update.
-func Resume(ctx context.Context, tx Tx, tokenHash []byte) (c Current, ok bool, err error) {
-	panic("unwritten")
-}
-
-// TouchDue reports whether s was last seen longer ago than the policy's Touch.
-func (p SignIn) TouchDue(s Session, now time.Time) bool { panic("unwritten") }
-
-// Touch moves the session's idle end. The absolute end stays.
-func (p SignIn) Touch(ctx context.Context, tx Tx, s Session) error { panic("unwritten") }
+// The codes of refused attempts, for events; the answer is the same for all.
+const (
+	whyUnknown   = "unknown-account"
+	whyDisabled  = "account-disabled"
+	whyPassword  = "wrong-password"
+	whyNone      = "no-password"
+	whyOver      = "session-over"
+	whyThrottled = "too-many-attempts"
+)
 
 // Begin returns the flow for d and writes nothing: a flow without an ID. A session that meets the demands is carried into it.
 // Where it stands at Done the caller goes straight to Establish; where it does not, to Keep.
 func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte, cur Current) (Flow, error) {
-	panic("unwritten")
+	now, life := tx.Now(), p.FlowLife
+	if life <= 0 {
+		life = 15 * time.Minute
+	}
+	f := Flow{
+		BrowserHash: browserHash, CreatedAt: now, Ends: now.Add(life),
+		Client: d.Client.ID, Request: d.Request, Scopes: d.Scopes, Back: d.Back, Hint: d.Hint, Locales: d.Locales, Display: d.Display,
+		Fresh: d.Login || d.MaxAge == 0, WantAccount: d.WantAccount, AskConsent: d.Consent,
+	}
+	if d.MaxAge > 0 {
+		f.NotBefore = now.Add(-d.MaxAge)
+	}
+	if !cur.Session.Live(now) || !cur.Account.Active() || cur.Session.Account != cur.Account.ID {
+		return f, nil
+	}
+
+	s := cur.Session
+	f.Session = s.ID
+	if f.Fresh || s.AuthTime.Before(f.NotBefore) || f.WantAccount != "" && f.WantAccount != s.Account {
+		return f, nil
+	}
+	f.Account, f.AuthTime, f.ACR, f.AMR = s.Account, s.AuthTime, s.ACR, s.AMR
+	var err error
+	f.NeedConsent, err = needConsent(ctx, tx, f, d.Client)
+	return f, err
+}
+
+// needConsent says whether f's account has to be asked before c gets what f asks for.
+func needConsent(ctx context.Context, tx Tx, f Flow, c Client) (bool, error) {
+	switch {
+	case c.ID == "" || c.FirstParty:
+		return false, nil
+	case f.AskConsent:
+		return true, nil
+	}
+	given, err := tx.Consent(ctx, f.Account, c.ID)
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	return !given.Covers(f.Scopes), err
 }
 
 // Keep gives a flow that Begin returned its ID and its row.
-func Keep(ctx context.Context, tx Tx, f Flow) (Flow, error) { panic("unwritten") }
+func Keep(ctx context.Context, tx Tx, f Flow) (Flow, error) {
+	if f.ID != "" || f.Next() == Done {
+		return f, ErrStep
+	}
+	f.ID = FlowID(tx.NewID())
+	return f, tx.AddFlow(ctx, f)
+}
 
 // Name notes the name typed and forgets what was proved under another. It tells nothing about it, but refuses (Invalid) what
 // can be nobody's name.
-func Name(ctx context.Context, tx Tx, f Flow, typed string) (Flow, error) { panic("unwritten") }
+func Name(ctx context.Context, tx Tx, f Flow, typed string) (Flow, error) {
+	if f.Next() == Done {
+		return f, ErrStep
+	}
+	typed = strings.TrimSpace(typed)
+	if CanonicalName(typed) == "" {
+		return f, ErrName
+	}
+	f.Typed = typed
+	f.Account, f.AuthTime, f.ACR, f.AMR = "", time.Time{}, "", nil
+	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
+	return f, keepOn(ctx, tx, f)
+}
 
-// Admit counts an attempt from o against source and global limits, before any account is looked up. A full one is
-// ErrThrottled or ErrBusy; the caller answers and evaluates nothing. Call it in a transaction of its own.
-func (p SignIn) Admit(ctx context.Context, tx Tx, o Origin) error { panic("unwritten") }
+// keepOn writes what became of f.
+func keepOn(ctx context.Context, tx Tx, f Flow) error {
+	ok, err := tx.UpdateFlow(ctx, f)
+	if err == nil && !ok {
+		return ErrFlowGone
+	}
+	return err
+}
 
 // TryPassword counts an attempt against the name and says what to verify the password against. The caller verifies it
 // exactly once, outside any transaction, whatever comes back, and then calls Settle.
 func (p SignIn) TryPassword(ctx context.Context, tx Tx, f Flow, o Origin) (Attempt, error) {
-	panic("unwritten")
+	if f.Next() != Prove {
+		return Attempt{}, ErrStep
+	}
+	name := CanonicalName(f.Typed)
+	acc, err := tx.AccountByName(ctx, name)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Attempt{}, err
+	}
+	a, err := p.try(ctx, tx, name, acc, o)
+	a.Flow, a.typed = f.ID, f.Typed
+	return a, err
 }
 
-// Settle records what came of an attempt: the flow moves on, or stays and refused is ErrSignIn. rehash, if not empty,
-// replaces the stored hash.
+// try counts an attempt at acc, or at a name nobody has. It always yields something to verify against.
+func (p SignIn) try(ctx context.Context, tx Tx, name string, acc Account, o Origin) (Attempt, error) {
+	if p.Dummy == "" {
+		return Attempt{}, errors.New("sign-in has no dummy hash")
+	}
+	a := Attempt{Hash: p.Dummy, Dummy: true}
+	var pw Password
+	if acc.ID != "" {
+		var err error
+		if pw, err = tx.Password(ctx, acc.ID); err != nil && !fault.Is(err, fault.NotFound) {
+			return Attempt{}, err
+		}
+	}
+	ok, err := p.spend(ctx, tx, &a, name, acc, pw, o)
+	if err != nil {
+		return Attempt{}, err
+	}
+
+	switch {
+	case !ok:
+		a.Why = whyThrottled // nothing is evaluated past a limit, and nobody is told that it was reached
+		return a, nil
+	case acc.ID == "":
+		a.Why = whyUnknown
+		return a, nil
+	}
+	a.Account = acc.ID
+	switch {
+	case !acc.Active():
+		a.Why = whyDisabled
+	case pw.Hash == "":
+		a.Why = whyNone
+	default:
+		a.Hash, a.Dummy = pw.Hash, false
+	}
+	return a, nil
+}
+
+// spend counts a against the known browser's budget, and where there is none or it is used up, against the name's.
+func (p SignIn) spend(ctx context.Context, tx Tx, a *Attempt, name string, acc Account, pw Password, o Origin) (bool, error) {
+	device, known := p.knows(o, acc.ID, pw, tx.Now())
+	if known && acc.ID != "" {
+		ok, err := a.count(ctx, tx, acc, p.deviceBudget(device), o)
+		if ok || err != nil {
+			a.Known = ok
+			return ok, err
+		}
+		a.key = nil
+	}
+	return a.count(ctx, tx, acc, p.budget(name, acc, pw), o)
+}
+
+// Settle records what came of an attempt: the flow moves on, or stays and refused is set: ErrSignIn, whatever the reason, or
+// ErrOther where the proof was good but the application wants somebody else. rehash, if not empty, replaces the stored hash.
 func (p SignIn) Settle(ctx context.Context, tx Tx, a Attempt, f Flow, match bool, rehash string, o Origin) (next Flow, refused *fault.Error, err error) {
-	panic("unwritten")
+	if a.Flow != f.ID || a.typed != f.Typed || f.Next() != Prove {
+		return f, nil, ErrStep
+	}
+	why, acc, err := p.judge(ctx, tx, a, match)
+	if err != nil {
+		return f, nil, err
+	}
+	if why != "" {
+		return refuseAttempt(ctx, tx, a, f, ErrSignIn, why, o)
+	}
+
+	if rehash != "" {
+		if _, err := tx.ReplaceHash(ctx, acc.ID, a.Hash, rehash); err != nil {
+			return f, nil, err
+		}
+	}
+	for _, key := range a.key {
+		if err := tx.Forgive(ctx, key); err != nil {
+			return f, nil, err
+		}
+	}
+	if f.WantAccount != "" && f.WantAccount != acc.ID {
+		f.Typed = ""
+		return refuseAttempt(ctx, tx, a, f, ErrOther, ErrOther.Code, o)
+	}
+
+	f.Account, f.AuthTime, f.ACR, f.AMR = acc.ID, tx.Now(), "aal1", []string{"pwd"}
+	var c Client
+	if f.Client != "" {
+		if c, err = tx.Client(ctx, f.Client); err != nil {
+			return f, nil, err
+		}
+	}
+	if f.NeedConsent, err = needConsent(ctx, tx, f, c); err != nil {
+		return f, nil, err
+	}
+	return f, nil, keepOn(ctx, tx, f)
 }
 
-// Established is what a finished sign-in gives the browser.
-type Established struct {
-	Session Session
-	Token   Secret // the session cookie's new value; nil if the browser keeps the one it has
-	Device  string // the device cookie's new value; empty if unchanged
-	// Refused says that the account may no longer sign in or the session carried into the flow has ended meanwhile; nothing
-	// else is set. It is an outcome: commit it, issue nothing.
-	Refused *fault.Error
+// judge says why an attempt failed, or whose it was. Between the attempt and now the account may have been disabled and the
+// password changed: both are read again, under the lock that their changes take.
+func (p SignIn) judge(ctx context.Context, tx Tx, a Attempt, match bool) (why string, acc Account, err error) {
+	switch {
+	case a.Dummy || a.Account == "":
+		return a.Why, Account{}, nil
+	case !match:
+		return whyPassword, Account{}, nil
+	}
+	if err := tx.LockAccount(ctx, a.Account); err != nil {
+		return "", Account{}, err
+	}
+	acc, err = tx.Account(ctx, a.Account)
+	if err != nil {
+		return "", Account{}, err
+	}
+	pw, err := tx.Password(ctx, a.Account)
+	switch {
+	case err != nil:
+		return "", Account{}, err
+	case !acc.Active():
+		return whyDisabled, acc, nil
+	case pw.Hash != a.Hash:
+		return whyPassword, acc, nil
+	}
+	return "", acc, nil
 }
 
-// Establish spends a flow that stands at Done and makes its session: a new one, or the one it came with, whose token is
-// replaced if this flow proved something. A flow that was never kept (single sign-on) has nothing to spend. Account and session
-// are read again. A session of another account in the same browser ends. ErrFlowGone: somebody spent the flow first.
-func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Established, error) {
-	panic("unwritten")
+// refuseAttempt keeps f where it is. It writes the flow whether or not an account was reached, so that the two take the same
+// time (sec-K05), and the event only where one was.
+func refuseAttempt(ctx context.Context, tx Tx, a Attempt, f Flow, refused *fault.Error, why string, o Origin) (Flow, *fault.Error, error) {
+	ok, err := tx.UpdateFlow(ctx, f)
+	if err != nil {
+		return f, nil, err
+	}
+	if !ok {
+		refused = ErrFlowGone
+	}
+	if a.Account == "" {
+		return f, refused, nil
+	}
+	return f, refused, tx.Record(ctx, audit.Event{
+		Kind: audit.SessionRefused, Outcome: audit.Refused, Code: why, Subject: a.Account.actor(), Client: string(f.Client),
+		Request: o.Request, Personal: o.personal(),
+	})
 }
 
-// AllowScopes records what the person allowed on the consent page: the required scopes and those ticked.
+// AllowScopes records what the person allowed on the consent page: the required scopes and those ticked. Earlier consents to
+// scopes not asked for this time stay.
 func AllowScopes(ctx context.Context, tx Tx, f Flow, scopes []string) (Flow, error) {
-	panic("unwritten")
+	if f.Next() != Allow {
+		return f, ErrStep
+	}
+	for _, s := range scopes {
+		if !slices.Contains(f.Scopes, s) {
+			return f, ErrScope
+		}
+	}
+	f.Allowed = nil
+	for _, s := range f.Scopes {
+		if RequiredScope(s) || slices.Contains(scopes, s) {
+			f.Allowed = append(f.Allowed, s)
+		}
+	}
+	f.Consented = true
+	if err := keepOn(ctx, tx, f); err != nil {
+		return f, err
+	}
+	return f, giveConsent(ctx, tx, f)
+}
+
+// RequiredScope reports whether the consent page offers no choice about scope: without it nothing is granted at all.
+func RequiredScope(scope string) bool { return scope == "openid" }
+
+func giveConsent(ctx context.Context, tx Tx, f Flow) error {
+	if err := tx.LockAccount(ctx, f.Account); err != nil {
+		return err
+	}
+	given, err := tx.Consent(ctx, f.Account, f.Client)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		given = Consent{Account: f.Account, Client: f.Client, GivenAt: tx.Now()}
+	case err != nil:
+		return err
+	}
+	kept := slices.DeleteFunc(slices.Clone(given.Scopes), func(s string) bool { return slices.Contains(f.Scopes, s) })
+	given.Scopes = append(kept, f.Allowed...)
+	slices.Sort(given.Scopes)
+	given.Scopes = slices.Compact(given.Scopes)
+	given.UpdatedAt = tx.Now()
+	if err := tx.PutConsent(ctx, given); err != nil {
+		return err
+	}
+	return tx.Record(ctx, audit.Event{
+		Kind: audit.ConsentGiven, Outcome: audit.OK, Actor: f.Account.actor(), Subject: f.Account.actor(), Client: string(f.Client),
+		Detail: map[string]string{"scopes": strings.Join(f.Allowed, " ")},
+	})
 }
 
 // Abandon spends a flow whose person said no. The door answers access_denied.
-func Abandon(ctx context.Context, tx Tx, f Flow, o Origin) error { panic("unwritten") }
-
-// SignOut ends a session, and the refresh tokens of clients that end with it.
-func SignOut(ctx context.Context, tx Tx, by string, s Session, o Origin) error { panic("unwritten") }
-
-// SignOutOthers ends an account's other sessions.
-func SignOutOthers(ctx context.Context, tx Tx, by string, id AccountID, except SessionID, o Origin) (int, error) {
-	panic("unwritten")
-}
-
-// TryCurrent counts an attempt at the present password of somebody signed in, against the same limits as TryPassword, and says
-// what to verify it against. After a mismatch, or where Dummy is set, call RefusePassword; otherwise ChangePassword with a.Hash.
-func (p SignIn) TryCurrent(ctx context.Context, tx Tx, cur Current, o Origin) (Attempt, error) {
-	panic("unwritten")
-}
-
-// RefusePassword records that a change of password was refused: a wrong present password, or a new one that is too weak.
-func RefusePassword(ctx context.Context, tx Tx, cur Current, why *fault.Error, o Origin) error {
-	panic("unwritten")
-}
-
-// ChangePassword replaces the account's password after the caller verified the current one and hashed the new one, both
-// outside the transaction. It ends all other sessions and every grant (sec-S04), renews the current session's token and
-// notifies the person. seen is the hash the current password was verified against; if that is no longer the stored one
-// the change is refused as Stale.
-func (p SignIn) ChangePassword(ctx context.Context, tx Tx, cur Current, seen, hash string, o Origin) (Established, error) {
-	panic("unwritten")
+func Abandon(ctx context.Context, tx Tx, f Flow, o Origin) error {
+	ok, err := tx.SpendFlow(ctx, f.ID)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrFlowGone
+	}
+	if f.Account == "" || f.Client == "" {
+		return nil
+	}
+	return tx.Record(ctx, audit.Event{
+		Kind: audit.ConsentRefused, Outcome: audit.Refused, Code: "access-denied", Actor: f.Account.actor(), Subject: f.Account.actor(),
+		Client: string(f.Client), Request: o.Request, Personal: o.personal(),
+	})
 }

@@ -14,7 +14,8 @@ import (
 type Tx interface {
 	audit.Recorder
 	rbac.Reader
-	rbac.SeedTx // for the first administrator's roles
+	rbac.SeedTx
+	rbac.SeedTx     // for the first administrator's roles
 	Now() time.Time // the transaction's instant, UTC, microseconds; the only clock of domain code
 	NewID() string  // a fresh UUIDv7
 

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/countersign-id/countersign/audit"
+	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/rbac"
+)
+
+var (
+	_ auth.Tx     = (*Tx)(nil)
+	_ rbac.SeedTx = (*Tx)(nil)
+	_ audit.Tx    = (*Tx)(nil)
+)
+
+// Tx is a transaction: one connection, one instant, and the events to be written with it. It lives inside the closure
+// it was given to and is used by one goroutine at a time.
+type Tx struct {
+	store  *DB
+	conn   *conn
+	db     *gorm.DB
+	now    time.Time
+	events []audit.Event
+}
+
+func (db *DB) tx(c *conn) *Tx {
+	session := db.gorm.Session(&gorm.Session{NewDB: true})
+	session.Statement.ConnPool = c
+	return &Tx{store: db, conn: c, db: session, now: db.clock().UTC().Truncate(time.Microsecond)}
+}
+
+// Now is the transaction's instant, in UTC and whole microseconds. All of a transaction happens at it.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// NewID returns a fresh UUIDv7.
+func (tx *Tx) NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// exec runs a statement that writes and returns how many rows it wrote. That number is the verdict of a conditional one.
+func (tx *Tx) exec(ctx context.Context, sql string, args ...any) (int64, error) {
+	res := tx.db.WithContext(ctx).Exec(sql, args...)
+	return res.RowsAffected, res.Error
+}
+
+// wrote runs a conditional write and reports whether it wrote.
+func (tx *Tx) wrote(ctx context.Context, sql string, args ...any) (bool, error) {
+	n, err := tx.exec(ctx, sql, args...)
+	return n > 0, err
+}
+
+// ints and texts run a statement that returns one column.
+func (tx *Tx) ints(ctx context.Context, sql string, args ...any) ([]int64, error) {
+	return gorm.G[int64](tx.db).Raw(sql, args...).Find(ctx)
+}
+
+func (tx *Tx) texts(ctx context.Context, sql string, args ...any) ([]string, error) {
+	return gorm.G[string](tx.db).Raw(sql, args...).Find(ctx)
+}
+
+// number runs a statement that returns one number.
+func (tx *Tx) number(ctx context.Context, sql string, args ...any) (int, error) {
+	n, err := tx.ints(ctx, sql, args...)
+	if err != nil || len(n) == 0 {
+		return 0, err
+	}
+	return int(n[0]), nil
+}
+
+// take reads the one row that fits.
+func take[R any](ctx context.Context, tx *Tx, where string, args ...any) (R, error) {
+	return gorm.G[R](tx.db).Where(where, args...).Take(ctx)
+}
+
+// insert adds a row.
+func insert[R any](ctx context.Context, tx *Tx, row R) error {
+	return gorm.G[R](tx.db).Create(ctx, &row)
+}
+
+// overwrite writes all columns of a row over the one that fits, but those left out, and reports whether one did.
+func overwrite[R any](ctx context.Context, tx *Tx, row R, omit []string, where string, args ...any) (bool, error) {
+	res := tx.db.WithContext(ctx).Model(new(R)).Where(where, args...).Select("*").Omit(omit...).Updates(&row)
+	return res.RowsAffected > 0, res.Error
+}

@@ -1,8 +1,11 @@
 package oidc
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/store"
@@ -82,15 +85,55 @@ func (p *Provider) preflight(mode string) http.Handler {
 	})
 }
 
+// origins remembers the origins of all enabled clients for a moment, so that preflights cost no query each.
+type origins struct {
+	mu    sync.Mutex
+	until time.Time
+	known map[string]bool
+}
+
+const (
+	originsLife = 10 * time.Second
+	clientPage  = 500
+)
+
 // knowsOrigin reports whether any enabled client has a redirect address of that origin.
 func (p *Provider) knowsOrigin(r *http.Request, origin string) bool {
-	known := false
-	err := p.db.View(r.Context(), func(tx *store.Tx) error {
-		all, err := tx.Clients(r.Context())
-		for _, c := range all {
-			known = known || !c.Disabled && hasOrigin(c, origin)
+	o := &p.origins
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); !now.Before(o.until) {
+		known, err := p.readOrigins(r.Context())
+		if err != nil {
+			return false
 		}
-		return err
+		o.known, o.until = known, now.Add(originsLife)
+	}
+	return o.known[origin]
+}
+
+func (p *Provider) readOrigins(ctx context.Context) (map[string]bool, error) {
+	var known map[string]bool
+	err := p.db.View(ctx, func(tx *store.Tx) error {
+		known = map[string]bool{}
+		for after := auth.ClientID(""); ; {
+			page, err := tx.Clients(ctx, after, clientPage)
+			if err != nil {
+				return err
+			}
+			for _, c := range page {
+				after = c.ID
+				for _, uri := range c.RedirectURIs {
+					if !c.Disabled {
+						known[originOf(uri)] = true
+					}
+				}
+			}
+			if len(page) < clientPage {
+				delete(known, "")
+				return nil
+			}
+		}
 	})
-	return err == nil && known
+	return known, err
 }

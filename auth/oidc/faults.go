@@ -37,12 +37,12 @@ var (
 	errRequestObject   = fault.New(fault.Invalid, "request-not-supported", "The parameter request is not supported.")
 	errRequestURI      = fault.New(fault.Invalid, "request-uri-not-supported", "The parameter request_uri is not supported.")
 	errRegistration    = fault.New(fault.Invalid, "registration-not-supported", "The parameter registration is not supported.")
+	errHint            = fault.New(fault.Malformed, "invalid-request", "The id_token_hint is not an ID token of ours for this client.")
 	errAccessDenied    = fault.New(fault.Denied, "access-denied", "The person said no.")
 	errLoginRequired   = fault.New(fault.Unauthenticated, "login-required", "The person has to sign in.")
 	errConsentRequired = fault.New(fault.Denied, "consent-required", "The person has to allow what is asked.")
 	errInteraction     = fault.New(fault.Denied, "interaction-required", "The person has to do something first.")
 	errUnmet           = fault.New(fault.Denied, "unmet-authentication-requirements", "The authentication asked for cannot be had here.")
-	errOther           = fault.New(fault.Unauthenticated, "login-required", "Somebody else than the person asked for signed in.")
 )
 
 // wire holds the error codes that go over the wire as they are: RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6,
@@ -54,7 +54,7 @@ var wire = map[string]int{
 	"login_required": 400, "consent_required": 400, "interaction_required": 400, "account_selection_required": 400,
 	"request_not_supported": 400, "request_uri_not_supported": 400, "registration_not_supported": 400,
 	"unmet_authentication_requirements": 400,
-	"invalid_token": 401, "insufficient_scope": 403,
+	"invalid_token":                     401, "insufficient_scope": 403,
 }
 
 // byKind names the faults that have no name of their own over the wire.

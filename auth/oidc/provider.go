@@ -18,7 +18,7 @@ import (
 	"github.com/countersign-id/countersign/store"
 )
 
-// Config is what a Provider needs. All fields are required but the last three.
+// Config is what a Provider needs. All fields are required but the last four.
 type Config struct {
 	Issuer   string // exactly as relying parties know it: scheme and host, no path, no trailing slash
 	DB       *store.DB
@@ -35,6 +35,8 @@ type Config struct {
 	Coalesce func(audit.Event)
 	// Count is told how each request to an endpoint ended: "ok", or the OAuth error code. Nil counts nothing.
 	Count func(endpoint, outcome string)
+	// Locales are the languages the pages speak (BCP 47), as discovery tells. Nil: English.
+	Locales []string
 	// FlowsPerMinute bounds how many sign-ins one source may begin in a minute; 0 means 600.
 	FlowsPerMinute int
 }
@@ -80,8 +82,11 @@ type Provider struct {
 	coalesce func(audit.Event)
 	count    func(endpoint, outcome string)
 
-	flows  *tap
-	fosite *fosite.Fosite
+	clientKeys *clientKeys
+	metadata   document
+	origins    origins
+	flows      *tap
+	fosite     *fosite.Fosite
 }
 
 // New returns the provider of c, or says what is missing.
@@ -95,6 +100,12 @@ func New(c Config) (*Provider, error) {
 	if err := checkIssuer(c.Issuer); err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
 	}
+	if c.Issuing.Issuer != "" && c.Issuing.Issuer != c.Issuer {
+		return nil, errors.New("oidc: Issuing is for another issuer")
+	}
+	if c.Issuing.Issuer == "" {
+		c.Issuing.Issuer = c.Issuer
+	}
 	p := &Provider{
 		issuer: c.Issuer, db: c.DB, keys: c.Keys, signIn: c.SignIn, issuing: c.Issuing, cookies: c.Cookies,
 		pages: c.Pages, outbound: c.Outbound, log: c.Log, coalesce: c.Coalesce, count: c.Count,
@@ -106,6 +117,8 @@ func New(c Config) (*Provider, error) {
 	if p.count == nil {
 		p.count = func(string, string) {}
 	}
+	p.clientKeys = newClientKeys(c.Outbound.Get)
+	p.metadata = newMetadata(c.Issuer, c.Locales)
 	p.fosite = newFosite(p)
 	return p, nil
 }

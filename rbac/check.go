@@ -31,7 +31,8 @@ func (s *Snapshot) newScratch() *scratch {
 func (s *Snapshot) borrow() *scratch {
 	sc := s.scratch.Get().(*scratch)
 	sc.holdings[0], sc.holdings[1] = sc.holdings[0][:0], sc.holdings[1][:0]
-	sc.views, sc.points, sc.contexts = sc.views[:0], sc.points[:0], sc.contexts[:0]
+	sc.views, sc.points = sc.views[:0], sc.points[:0]
+	sc.contexts.reset()
 	sc.worse, sc.stand = sc.worse[:0], sc.stand[:0]
 	return sc
 }

@@ -11,18 +11,41 @@ type holding struct {
 	from, to Instant
 }
 
-// contexts numbers the contexts of one decision, so that two holders compared share them.
-type contexts []string
+// contexts numbers the contexts of one decision, so that two holders compared share them. "" is 0: everywhere.
+type contexts struct {
+	names []string
+	at    map[string]int32 // once there are more than a glance takes in
+}
+
+func (c *contexts) reset() {
+	c.names = c.names[:0]
+	if len(c.at) > 0 {
+		clear(c.at)
+	}
+}
 
 func (c *contexts) number(name string) int32 {
 	if name == "" {
 		return 0
 	}
-	if i := slices.Index(*c, name); i >= 0 {
-		return int32(i + 1)
+	if len(c.names) <= 16 {
+		if i := slices.Index(c.names, name); i >= 0 {
+			return int32(i + 1)
+		}
+	} else if i, ok := c.at[name]; ok {
+		return i
 	}
-	*c = append(*c, name)
-	return int32(len(*c))
+	c.names = append(c.names, name)
+	n := int32(len(c.names))
+	if n == 17 {
+		c.at = make(map[string]int32)
+		for i, name := range c.names {
+			c.at[name] = int32(i + 1)
+		}
+	} else if n > 17 {
+		c.at[name] = n
+	}
+	return n
 }
 
 // holdings puts what is granted into numbers. What the snapshot does not know comes to nothing.
@@ -62,6 +85,18 @@ const (
 	sameMask   uint8 = 1<<1 | 1<<3 // classes whose duties must meet in one context
 	ownedMask  uint8 = 1<<2 | 1<<3 // classes that count owned workloads
 )
+
+// classOf returns the class of r.
+func classOf(r Rule) uint8 {
+	var c uint8
+	if r.Join == SameContext {
+		c |= 1
+	}
+	if r.Owned {
+		c |= 2
+	}
+	return c
+}
 
 func (v view) sees(h *holding) bool {
 	return (v.owned || !h.owned) && (v.context == anyContext || h.context == 0 || h.context == v.context)

@@ -290,13 +290,7 @@ func (s *Snapshot) compileRules(p Policy) {
 	s.rules = make([]rule, len(ids))
 	s.rulesOf = make([][]int32, len(s.duties))
 	for i, id := range ids {
-		r := rule{Rule: p.Rules[id]}
-		if r.Join == SameContext {
-			r.class |= 1
-		}
-		if r.Owned {
-			r.class |= 2
-		}
+		r := rule{Rule: p.Rules[id], class: classOf(p.Rules[id])}
 		for _, d := range r.Duties {
 			if at, ok := s.dutyAt[d]; ok && !slices.Contains(r.duties, at) {
 				r.duties = append(r.duties, at)

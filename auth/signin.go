@@ -156,9 +156,8 @@ func Name(ctx context.Context, tx Tx, f Flow, typed string) (Flow, error) {
 	if CanonicalName(typed) == "" {
 		return f, ErrName
 	}
+	f.forget()
 	f.Typed = typed
-	f.Account, f.AuthTime, f.ACR, f.AMR = "", time.Time{}, "", nil
-	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
 	return f, keepOn(ctx, tx, f)
 }
 
@@ -396,4 +395,21 @@ func Abandon(ctx context.Context, tx Tx, f Flow, o Origin) error {
 		Kind: audit.ConsentRefused, Outcome: audit.Refused, Code: "access-denied", Actor: f.Account.actor(), Subject: f.Account.actor(),
 		Client: string(f.Client), Request: o.Request, Personal: o.personal(),
 	})
+}
+
+// Restart takes a flow back to its first step: the person at the browser is somebody else. What it came with is forgotten;
+// what the application asks for stays, and so does the session until whoever comes next has proved themselves.
+func Restart(ctx context.Context, tx Tx, f Flow) (Flow, error) {
+	if f.Next() == Done {
+		return f, ErrStep
+	}
+	f.forget()
+	f.Typed, f.Hint = "", ""
+	return f, keepOn(ctx, tx, f)
+}
+
+// forget drops what was proved.
+func (f *Flow) forget() {
+	f.Account, f.AuthTime, f.ACR, f.AMR = "", time.Time{}, "", nil
+	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
 }

@@ -23,7 +23,7 @@ type (
 	// MergeSubjects says that two persons are one: all of From becomes Into's, as LinkAccount does.
 	MergeSubjects struct{ From, Into SubjectID }
 
-	// Assign gives an account a role.
+	// Assign gives an account a role, from now if its window names no start.
 	Assign struct{ Assignment Assignment }
 	// Withdraw ends an assignment now; one that has not started is deleted. It is refused only where too
 	// few would hold the role or another assignment rests on it.
@@ -146,6 +146,7 @@ func (e *edit) notSelf(id AccountID) *fault.Error {
 
 func (o Assign) apply(e *edit) *fault.Error {
 	a := o.Assignment
+	a.During = e.starting(a.During)
 	if _, ok := e.s.Assignments[a.ID]; ok || a.ID == "" {
 		return ErrExists.At("id")
 	}
@@ -173,6 +174,14 @@ func (o Assign) apply(e *edit) *fault.Error {
 	return nil
 }
 
+// starting returns w, from now where it names no start: what is given now was not held before.
+func (e *edit) starting(w Window) Window {
+	if w.From == 0 {
+		w.From = e.now
+	}
+	return w
+}
+
 // assignable reports whether r may be newly assigned.
 func (r Role) assignable() bool {
 	return !r.Unassignable && (r.Lifecycle == ActiveRole || r.Lifecycle == DeprecatedRole)
@@ -194,6 +203,7 @@ func (o Withdraw) apply(e *edit) *fault.Error {
 
 func (o AddMember) apply(e *edit) *fault.Error {
 	m := o.Membership
+	m.During = e.starting(m.During)
 	if _, ok := e.s.Memberships[MemberKey{m.Group, m.Account}]; ok {
 		return ErrExists.At("group")
 	}
@@ -220,6 +230,7 @@ func (o RemoveMember) apply(e *edit) *fault.Error {
 
 func (o Delegate) apply(e *edit) *fault.Error {
 	d := o.Delegation
+	d.During = e.starting(d.During)
 	d.Roles = sorted(d.Roles)
 	if _, ok := e.s.Delegations[d.ID]; ok || d.ID == "" {
 		return ErrExists.At("id")

@@ -212,6 +212,9 @@ func (w *world) doPeople(op Op, grandfather map[RuleID]bool) string {
 	switch o := op.(type) {
 	case Assign:
 		a := o.Assignment
+		if a.During.From == 0 {
+			a.During.From = w.now
+		}
 		if _, ok := w.ua[a.ID]; ok {
 			return "already-exists"
 		}
@@ -244,6 +247,9 @@ func (w *world) doPeople(op Op, grandfather map[RuleID]bool) string {
 			return "already-exists"
 		}
 		w.gm[key] = o.Membership.During
+		if w.gm[key].From == 0 {
+			w.gm[key] = Window{w.now, o.Membership.During.To}
+		}
 	case RemoveMember:
 		key := MemberKey{o.Group, o.Account}
 		if _, ok := w.gm[key]; !ok {

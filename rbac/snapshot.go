@@ -28,7 +28,7 @@ type Snapshot struct {
 	parents     [][]int32 // group → groups it is a direct child of
 	above       []bitset  // group → itself and the groups that contain it
 	groupRoles  [][]int32
-	prereq      map[int32]Cond
+	traits      []trait // role → what activating it takes
 	hasActivate bool
 
 	atoms  []Atom
@@ -41,6 +41,7 @@ type Snapshot struct {
 	dutyAt map[DutyID]int32
 	rules  []rule // sorted by id
 	ruleAt map[RuleID]int32
+	active []int32 // dynamic rules that are no drafts
 
 	dutiesOf [][]int32 // atom → duties
 	rulesOf  [][]int32 // duty → rules
@@ -51,6 +52,13 @@ type Snapshot struct {
 type edge struct {
 	role     int32
 	activate bool // carries no permissions
+}
+
+// trait is what of a role matters in a session.
+type trait struct {
+	risk     int
+	eligible bool
+	dormant  bool // a draft, or retired: cannot be active
 }
 
 // gate sets bit where its threshold is met.
@@ -104,13 +112,11 @@ func (s *Snapshot) compileHierarchy(p Policy) error {
 	s.permAt = index(s.perms)
 	s.own = make([][]int32, len(s.roles))
 	s.juniors = make([][]edge, len(s.roles))
-	s.prereq = map[int32]Cond{}
+	s.traits = make([]trait, len(s.roles))
 
 	for i, id := range s.roles {
 		r := p.Roles[id]
-		if !r.Prerequisite.Zero() {
-			s.prereq[int32(i)] = r.Prerequisite
-		}
+		s.traits[i] = trait{r.Risk, r.Eligible, r.Lifecycle == DraftRole || r.Lifecycle == RetiredRole}
 		if len(r.Permissions) > 0 {
 			s.own[i] = make([]int32, 0, len(r.Permissions))
 		}
@@ -298,6 +304,9 @@ func (s *Snapshot) compileRules(p Policy) {
 					s.rulesOf[at] = append(s.rulesOf[at], int32(i))
 				}
 			}
+		}
+		if r.Kind == Dynamic && modeRank[r.Mode] >= modeRank[Simulate] {
+			s.active = append(s.active, int32(i))
 		}
 		s.rules[i] = r
 	}

@@ -39,14 +39,14 @@ type faultData struct {
 
 var faultPage = page[faultData](signInShell, "signin/fault.html")
 
-// faultText is what a fault says in the reader's language: the text of its code if we have one, else the sentence it
-// carries, which is English, or else what its kind says.
+// faultText is what a fault says in the reader's language: the sentence it carries, which is English, the text of its code,
+// or else what its kind says.
 func (f frame) faultText(e *fault.Error) string {
 	switch {
-	case f.has("problem." + e.Code):
-		return f.T("problem." + e.Code)
 	case f.Lang == languages[0] && e.Text != "":
 		return calm(e.Text)
+	case f.has("problem." + e.Code):
+		return f.T("problem." + e.Code)
 	}
 	return f.T("fault." + e.Kind.String() + ".text")
 }

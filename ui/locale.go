@@ -137,6 +137,14 @@ func (l *locale) Rich(id string, pairs ...any) template.HTML {
 	return template.HTML(l.T(id, pairs...)) //nolint:gosec // values escaped above; the texts are ours and a test reads them
 }
 
+// comma stands between the parts of a list.
+func (l *locale) comma() string {
+	if l.Lang == "zh-Hans" {
+		return "、"
+	}
+	return ", "
+}
+
 // when writes a UTC instant in full.
 func (l *locale) when(t time.Time) string {
 	if l.Lang == "zh-Hans" {

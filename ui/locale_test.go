@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -70,7 +71,7 @@ func TestEveryTextStandsInEveryLanguageWithTheSameBlanks(t *testing.T) {
 			}
 		}
 		for id := range other {
-			if en[id] == nil {
+			if en[id] == nil && !strings.HasPrefix(id, "problem.") { // English is in the faults themselves
 				t.Errorf("%s has %q, which English has not", lang, id)
 			}
 		}
@@ -205,6 +206,54 @@ func TestNoTextIsMissingAndNoneIsIdle(t *testing.T) {
 	for s := range inGo {
 		if area := strings.SplitN(s, ".", 2)[0]; file.MatchString(s) && areas[area] && en[s] == nil {
 			t.Errorf("a Go file names %q, which is no text", s)
+		}
+	}
+}
+
+// codes collects the codes of the faults that stand in a folder's Go files.
+func codes(t *testing.T, folder string) map[string]bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, declared := map[string]bool{}, regexp.MustCompile(`fault\.New\(fault\.\w+, "([a-z-]+)"`)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(f, "_test.go") {
+			continue
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(b), -1) {
+			all[m[1]] = true
+		}
+	}
+	return all
+}
+
+func TestFaultsPeopleMeetAreTranslated(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, folder := range []string{".", "../auth", "../auth/oidc", "../auth/password"} {
+		for code := range codes(t, folder) {
+			known[code] = true
+		}
+	}
+	for _, lang := range languages[1:] {
+		other := texts(t, lang)
+		for _, folder := range []string{".", "../auth/password"} {
+			for code := range codes(t, folder) {
+				if other["problem."+code] == nil && code != "internal" {
+					t.Errorf("%s does not know the fault %q of %s", lang, code, folder)
+				}
+			}
+		}
+		for id := range other {
+			if code, ok := strings.CutPrefix(id, "problem."); ok && !known[code] {
+				t.Errorf("%s translates the fault %q, which nobody has", lang, code)
+			}
 		}
 	}
 }

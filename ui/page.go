@@ -58,6 +58,14 @@ type Site struct {
 	Support      string
 }
 
+// origin is the deployment's own, as browsers see it.
+func (s Site) origin() string {
+	if s.HTTPS {
+		return "https://" + s.Host
+	}
+	return "http://" + s.Host
+}
+
 // Person is the reader, where we know them.
 type Person struct{ Name, Username, Email string }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jba/templatecheck"
 
+	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
 )
 
@@ -55,7 +56,7 @@ func sheets() []sheet {
 	app := App{Name: "Aurora Finance", Host: "aurora.northwind.example", Privacy: "https://aurora.northwind.example/privacy", Terms: "https://aurora.northwind.example/terms"}
 	bad := App{Name: evil, Host: evil, Privacy: "javascript:alert(1)//" + evil, Terms: "data:text/html," + evil}
 	return []sheet{
-		sheetOf(identifyPage, identifyData{"018f", app, "noor.haddad"}, identifyData{evil, bad, evil}),
+		sheetOf(identifyPage, identifyData{"018f", "", app, "noor.haddad"}, identifyData{evil, evil, bad, evil}),
 		sheetOf(passwordPage, passwordData{"018f", "noor.haddad"}, passwordData{evil, evil}),
 		sheetOf(consentPage, consentData{"018f", app, []scopeLine{
 			{"openid", "id-card", "Know who you are", "An identifier that is yours alone", true, true},
@@ -64,14 +65,14 @@ func sheets() []sheet {
 			{"offline_access", "clock", "Keep access while you are away", "You can withdraw it in your account at any time", false, false},
 		}}, consentData{evil, bad, []scopeLine{{evil, "clock", evil, evil, true, true}, {evil, "clock", evil, evil, false, false}}}),
 		sheetOf(handOffPage, handOffData{app, "https://aurora.northwind.example/cb?code=abc&state=x"}, handOffData{bad, "https://e.example/'\"><img onerror=alert(1)>"}),
-		sheetOf(formPostPage, leavingData{app, "https://aurora.northwind.example/cb", []Field{{"code", "abc"}}}, leavingData{bad, "javascript:alert(1)", []Field{{evil, evil}}}),
-		sheetOf(logoutPage, logoutData{app, "/oauth2/logout/confirm", []Field{{"id", "1"}}}, logoutData{bad, "javascript:alert(1)", []Field{{evil, evil}}}),
+		sheetOf(formPostPage, formPostData{app, "https://aurora.northwind.example/cb", []field{{"code", "abc"}}}, formPostData{bad, "javascript:alert(1)", []field{{evil, evil}}}),
+		sheetOf(logoutPage, logoutData{app, "/oauth2/logout/confirm", []field{{"id", "1"}}}, logoutData{bad, "javascript:alert(1)", []field{{evil, evil}}}),
 		sheetOf(signedOutPage, signedOutData{app, "https://aurora.northwind.example/"}, signedOutData{bad, "https://e.example/\"><img onerror=alert(1)>"}),
 		sheetOf(faultPage, faultData{"Not found", "There is no such page.", "no-such-page", "search-x", "neutral", 90, "/account"}, faultData{evil, evil, evil, "lock", evil, 1, "javascript:alert(1)"}),
 		sheetOf(againPage, struct{}{}, struct{}{}),
-		sheetOf(setupPage, setupData{"ingrid", "Ingrid Solberg", "ingrid@example.com"}, setupData{evil, evil, evil}),
+		sheetOf(setupPage, setupData{"ingrid", "Ingrid Solberg", "ingrid@example.com", 15}, setupData{evil, evil, evil, -1}),
 		sheetOf(homePage, homeData{true, day, day, 2, 1}, homeData{}),
-		sheetOf(changePasswordPage, struct{}{}, struct{}{}),
+		sheetOf(newPasswordPage, newPasswordData{15}, newPasswordData{1}),
 		sheetOf(sessionsPage, sessionsData{[]sessionLine{
 			{"1", "Firefox on Linux", "monitor", "192.0.2.7", day, day, true}, {"2", "Safari on iPhone", "smartphone", "198.51.100.9", day, day, false}, {"3", "Chrome on Windows", "laptop", "", day, day, false},
 		}}, sessionsData{[]sessionLine{{evil, evil, "laptop", evil, day, day, false}, {evil, evil, "laptop", evil, day, day, true}}}),
@@ -243,10 +244,12 @@ func TestPagesCarryTheirPolicy(t *testing.T) {
 		form     string
 		referrer string
 	}{
-		{"a page of ours posts to us alone", func(w http.ResponseWriter) error { return p.SignedOut(w, r, App{}, "") }, "form-action 'self';", "same-origin"},
-		{"the way back tells no referrer", func(w http.ResponseWriter) error { return p.HandOff(w, r, App{}, "https://rp.example/cb?code=1") }, "form-action 'self';", "no-referrer"},
+		{"a page of ours posts to us alone", func(w http.ResponseWriter) error { return p.SignedOut(w, r, auth.Client{}, "") }, "form-action 'self';", "same-origin"},
+		{"the way back tells no referrer", func(w http.ResponseWriter) error {
+			return p.HandOff(w, r, auth.Client{}, "https://rp.example/cb?code=1")
+		}, "form-action 'self';", "no-referrer"},
 		{"form_post names the application's origin alone", func(w http.ResponseWriter) error {
-			return p.FormPost(w, r, App{}, "https://rp.example:8443/cb?x=1", nil)
+			return p.FormPost(w, r, auth.Client{}, "https://rp.example:8443/cb?x=1", nil)
 		}, "form-action https://rp.example:8443;", "no-referrer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -280,7 +283,7 @@ func TestOnlyAddressesABrowserMayFollowAreHandedOut(t *testing.T) {
 		"blob:https://rp.example/1": false, "//rp.example/cb": false, "/cb": false, "": false, "https:": false, "https://rp.example/a b": false, "https://rp.example/\n": false,
 	} {
 		w := httptest.NewRecorder()
-		if err := p.HandOff(w, r, App{Name: "A"}, to); (err == nil) != want {
+		if err := p.HandOff(w, r, auth.Client{Name: "A"}, to); (err == nil) != want {
 			t.Errorf("HandOff(%q) = %v, want allowed %v", to, err, want)
 		}
 		if want && !strings.Contains(w.Body.String(), `content="0;url=`+template.HTMLEscapeString(to)+`"`) {
@@ -288,7 +291,7 @@ func TestOnlyAddressesABrowserMayFollowAreHandedOut(t *testing.T) {
 		}
 	}
 	for _, to := range []string{"com.example.app:/cb", "https://rp.example;script-src * /", "https://rp.example'unsafe'/", "javascript:1", ""} {
-		if err := p.FormPost(httptest.NewRecorder(), r, App{}, to, nil); err == nil {
+		if err := p.FormPost(httptest.NewRecorder(), r, auth.Client{}, to, nil); err == nil {
 			t.Errorf("FormPost(%q) drew a form", to)
 		}
 	}

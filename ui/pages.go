@@ -4,13 +4,20 @@ import (
 	"errors"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/auth/oidc"
 	"github.com/countersign-id/countersign/internal/fault"
 	"github.com/countersign-id/countersign/internal/web"
 )
+
+var _ oidc.Pages = (*Pages)(nil)
 
 // Pages draws every page of a deployment. Besides this package, auth/oidc draws with it what a protocol endpoint has to
 // show to a person. Safe for concurrent use.
@@ -53,13 +60,18 @@ func (f frame) still() frame {
 	return f
 }
 
-// Field is one hidden field of a form.
-type Field struct{ Name, Value string }
+// field is one hidden field of a form.
+type field struct{ Name, Value string }
 
-type leavingData struct {
-	App    App
-	To     string
-	Fields []Field
+// fields are the values of a form, in an order that does not change from one drawing to the next.
+func fields(values url.Values) []field {
+	var all []field
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, v := range values[name] {
+			all = append(all, field{name, v})
+		}
+	}
+	return all
 }
 
 // address is an address that leaving allows, private-use schemes too, which a template would refuse.
@@ -70,40 +82,44 @@ type handOffData struct {
 	To  address
 }
 
+type formPostData struct {
+	App    App
+	To     string
+	Fields []field
+}
+
 var (
 	handOffPage  = page[handOffData](signInShell, "signin/handoff.html")
-	formPostPage = page[leavingData](signInShell, "signin/formpost.html")
+	formPostPage = page[formPostData](signInShell, "signin/formpost.html")
 )
 
 var errLeaving = fault.New(fault.Internal, "internal", "Something went wrong on our side. Nothing was changed.")
 
-// HandOff sends the browser to an address of the application after a form of ours was posted. A redirect would be
-// stopped by form-action 'self', so it is a page that refreshes at once and has a link. The address must have been
-// validated against the application's registration.
-func (p *Pages) HandOff(w http.ResponseWriter, r *http.Request, app App, to string) error {
+// HandOff implements oidc.Pages. A redirect would be stopped by form-action 'self', so it is a page that refreshes at once
+// and has a link. The address must have been validated against the application's registration.
+func (p *Pages) HandOff(w http.ResponseWriter, r *http.Request, c auth.Client, to string) error {
 	if !leaving(to) {
-		return errLeaving.Because(errors.New("hand-off to an address with a scheme that no page may open"))
+		return errLeaving.Because(errors.New("hand-off to an address that no page may open"))
 	}
 	f := p.frame(r).still()
 	f.noReferrer = true
-	return handOffPage.draw(w, f, http.StatusOK, handOffData{app, address(to)})
+	return handOffPage.draw(w, f, http.StatusOK, handOffData{app(c), address(to)})
 }
 
-// FormPost answers with a form that posts fields to the application (OAuth 2.0 Form Post Response Mode). The address
-// must have been validated against the application's registration.
-func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, app App, to string, fields []Field) error {
+// FormPost implements oidc.Pages. The address must have been validated against the application's registration.
+func (p *Pages) FormPost(w http.ResponseWriter, r *http.Request, c auth.Client, to string, params url.Values) error {
 	f := p.frame(r).still()
 	if f.formAction = origin(to); f.formAction == "" {
 		return errLeaving.Because(errors.New("form_post to an address without an http origin"))
 	}
 	f.noReferrer = true
-	return formPostPage.draw(w, f, http.StatusOK, leavingData{app, to, fields})
+	return formPostPage.draw(w, f, http.StatusOK, formPostData{app(c), to, fields(params)})
 }
 
 type logoutData struct {
 	App    App
 	Action string
-	Fields []Field
+	Fields []field
 }
 
 type signedOutData struct {
@@ -116,19 +132,19 @@ var (
 	signedOutPage = page[signedOutData](signInShell, "signin/signedout.html")
 )
 
-// ConfirmLogout asks whether to sign out; yes posts fields to action, a path of ours.
-func (p *Pages) ConfirmLogout(w http.ResponseWriter, r *http.Request, app App, who Person, action string, fields []Field) error {
-	f := p.frame(r).still()
-	f.Person = who
-	return logoutPage.draw(w, f, http.StatusOK, logoutData{app, action, fields})
+// ConfirmLogout implements oidc.Pages.
+func (p *Pages) ConfirmLogout(w http.ResponseWriter, r *http.Request, l oidc.LogoutPrompt) error {
+	f := p.frame(r).in(r, l.Locales).still()
+	f.Person = personOf(l.Account)
+	return logoutPage.draw(w, f, http.StatusOK, logoutData{app(l.Client), l.Action, fields(l.Fields)})
 }
 
-// SignedOut says that the session is over. to, if not empty, is the application's validated post-logout address.
-func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, app App, to string) error {
+// SignedOut implements oidc.Pages.
+func (p *Pages) SignedOut(w http.ResponseWriter, r *http.Request, c auth.Client, to string) error {
 	if to != "" && !leaving(to) {
-		return errLeaving.Because(errors.New("post-logout address with a scheme that no page may open"))
+		return errLeaving.Because(errors.New("post-logout address that no page may open"))
 	}
-	return signedOutPage.draw(w, p.frame(r).still(), http.StatusOK, signedOutData{app, address(to)})
+	return signedOutPage.draw(w, p.frame(r).still(), http.StatusOK, signedOutData{app(c), address(to)})
 }
 
 // StartAgain says that a sign-in is over and how to begin another.

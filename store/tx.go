@@ -29,7 +29,9 @@ type Tx struct {
 }
 
 func (db *DB) tx(c *conn) *Tx {
-	session := db.gorm.Session(&gorm.Session{NewDB: true})
+	// With a context GORM copies the statement. Without one all sessions share it, and a transaction would run on
+	// the connection of whichever began last.
+	session := db.gorm.Session(&gorm.Session{NewDB: true, Context: context.Background()})
 	session.Statement.ConnPool = c
 	return &Tx{store: db, conn: c, db: session, now: db.clock().UTC().Truncate(time.Microsecond)}
 }

@@ -29,6 +29,7 @@ type Snapshot struct {
 	above       []bitset  // group → itself and the groups that contain it
 	groupRoles  [][]int32
 	traits      []trait // role → what activating it takes
+	bottomUp    []int32 // roles, juniors first
 	hasActivate bool
 
 	atoms  []Atom
@@ -90,7 +91,7 @@ func Compile(p Policy, epoch uint64) (*Snapshot, error) {
 		return nil, err
 	}
 	s.compileDuties(p)
-	s.compileRows(p)
+	s.compileRows()
 	s.compileRules(p)
 	s.scratch.New = func() any { return s.newScratch() }
 	return s, nil
@@ -146,6 +147,7 @@ func (s *Snapshot) compileHierarchy(p Policy) error {
 	if !ok {
 		return ErrWouldCycle
 	}
+	s.bottomUp = order
 	s.may = s.closure(order, func(edge) bool { return true })
 	s.does = s.may
 	if s.hasActivate {
@@ -238,35 +240,35 @@ func (s *Snapshot) act(role int32) bitset {
 	return s.acts[int(role)*s.width : (int(role)+1)*s.width]
 }
 
-func (s *Snapshot) compileRows(p Policy) {
+func (s *Snapshot) compileRows() {
 	s.width = words(len(s.atoms))
-	bare := make(bitset, s.width*len(s.roles))
+	s.rows = make(bitset, s.width*(len(s.roles)+len(s.groups)))
+	s.acts = s.rows
+	if s.hasActivate {
+		s.acts = make(bitset, s.width*len(s.roles))
+	}
 	permBit := make([]int32, len(s.perms))
 	for i, perm := range s.perms {
 		permBit[i] = s.bit(perm.Atom())
 	}
-	bareOf := func(r int32) bitset { return bare[int(r)*s.width : (int(r)+1)*s.width] }
-	for i, id := range s.roles {
-		row := bareOf(int32(i))
-		if b := s.bit(id.Atom()); b >= 0 {
+	for _, r := range s.bottomUp {
+		row, act := s.row(r), s.act(r)
+		if b := s.bit(s.roles[r].Atom()); b >= 0 {
 			row.set(b)
 		}
-		for _, perm := range s.own[i] {
+		for _, perm := range s.own[r] {
 			if b := permBit[perm]; b >= 0 {
 				row.set(b)
 			}
 		}
-	}
-
-	s.rows = make(bitset, s.width*(len(s.roles)+len(s.groups)))
-	for i := range s.roles {
-		s.may[i].each(func(j int32) { s.row(int32(i)).or(bareOf(j)) })
-	}
-	s.acts = s.rows
-	if s.hasActivate {
-		s.acts = make(bitset, s.width*len(s.roles))
-		for i := range s.roles {
-			s.does[i].each(func(j int32) { s.act(int32(i)).or(bareOf(j)) })
+		if s.hasActivate {
+			copy(act, row)
+		}
+		for _, e := range s.juniors[r] {
+			row.or(s.row(e.role))
+			if !e.activate {
+				act.or(s.act(e.role))
+			}
 		}
 	}
 	for g := range s.groups {

@@ -21,13 +21,14 @@ func (tx *Tx) Attempt(ctx context.Context, key []byte, window time.Duration, lim
 		return 0, false, nil
 	}
 	now := stamp(tx.now)
-	tally, err := tx.ints(ctx, `INSERT INTO limits (id, span, ends_at, tally) VALUES (?, ?, ?, 1)
+	// The key does not stand first: gorm spreads bytes that follow a parenthesis into one value each.
+	tally, err := tx.ints(ctx, `INSERT INTO limits (span, id, ends_at, tally) VALUES (?, ?, ?, 1)
 		ON CONFLICT (id, span) DO UPDATE SET
 			tally = CASE WHEN limits.ends_at <= ? THEN 1 ELSE limits.tally + 1 END,
 			ends_at = CASE WHEN limits.ends_at <= ? THEN excluded.ends_at ELSE limits.ends_at END
 		WHERE limits.ends_at <= ? OR limits.tally < ?
 		RETURNING tally`,
-		key, window.Microseconds(), stamp(tx.now.Add(window)), now, now, now, limit)
+		window.Microseconds(), key, stamp(tx.now.Add(window)), now, now, now, limit)
 	if err != nil {
 		return 0, false, err
 	}

@@ -17,9 +17,9 @@ func (setupRow) TableName() string { return "setup_tokens" }
 
 // PutSetup implements auth.AccountTx.
 func (tx *Tx) PutSetup(ctx context.Context, t auth.SetupToken) error {
-	_, err := tx.exec(ctx, `INSERT INTO setup_tokens (hash, purpose, created_at, ends_at) VALUES (?, ?, ?, ?)
+	_, err := tx.exec(ctx, `INSERT INTO setup_tokens (purpose, hash, created_at, ends_at) VALUES (?, ?, ?, ?)
 		ON CONFLICT (purpose) DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at, ends_at = excluded.ends_at`,
-		t.Hash, t.Purpose, stamp(t.CreatedAt), stamp(t.Ends))
+		t.Purpose, t.Hash, stamp(t.CreatedAt), stamp(t.Ends))
 	return err
 }
 

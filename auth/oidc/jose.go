@@ -32,13 +32,11 @@ const (
 	typUserinfo = "userinfo+jwt"
 )
 
-// Algorithms is every signature algorithm we make and accept.
+// algorithms is every signature algorithm we make and accept.
 var algorithms = []string{"RS256", "ES256", "PS256", "EdDSA"}
 
-var (
-	errJWS = errors.New("not a token of the expected form")
-	errKid = errors.New("no such key")
-)
+// errNotOurs is what comes of every token that is not what it is presented as. Which check failed is nobody's business.
+var errNotOurs = errors.New("not a token we trust")
 
 // joseHeader is what a protected header may say that we listen to.
 type joseHeader struct{ Alg, Kid, Typ string }
@@ -49,41 +47,52 @@ var refusedMembers = []string{"crit", "b64", "jku", "jwk", "x5u", "zip", "enc", 
 // readHeader reads the header of token without trusting it. Member names are compared exactly: encoding/json would take
 // "ALG" for "alg" where the library that verifies does not.
 func readHeader(token string) (joseHeader, error) {
-	if len(token) > maxJWS || strings.Count(token, ".") != 2 {
-		return joseHeader{}, errJWS
+	if !compact(token) {
+		return joseHeader{}, errNotOurs
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(token[:strings.IndexByte(token, '.')])
 	if err != nil {
-		return joseHeader{}, errJWS
+		return joseHeader{}, errNotOurs
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
-		return joseHeader{}, errJWS
+		return joseHeader{}, errNotOurs
 	}
 	for _, name := range refusedMembers {
 		if _, ok := members[name]; ok {
-			return joseHeader{}, errJWS
+			return joseHeader{}, errNotOurs
 		}
 	}
 	var h joseHeader
 	for name, to := range map[string]*string{"alg": &h.Alg, "kid": &h.Kid, "typ": &h.Typ} {
 		if m, ok := members[name]; ok && json.Unmarshal(m, to) != nil {
-			return joseHeader{}, errJWS
+			return joseHeader{}, errNotOurs
 		}
 	}
 	if !slices.Contains(algorithms, h.Alg) {
-		return joseHeader{}, errJWS
+		return joseHeader{}, errNotOurs
 	}
 	return h, nil
+}
+
+// compact reports whether token has the form of a signed JWT and a bounded length. Every byte is looked at, because
+// encoding/base64 skips line breaks, and a token must not have a second spelling.
+func compact(token string) bool {
+	return len(token) <= maxJWS && strings.Count(token, ".") == 2 &&
+		!strings.ContainsFunc(token, func(c rune) bool { return c != '.' && notBase64URL(c) })
 }
 
 // verifyJWS returns the payload of token if key signed it with alg, the one algorithm key is for.
 func verifyJWS(token string, alg string, key crypto.PublicKey) ([]byte, error) {
 	sig, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 	if err != nil {
-		return nil, errJWS
+		return nil, errNotOurs
 	}
-	return sig.Verify(key)
+	payload, err := sig.Verify(key)
+	if err != nil {
+		return nil, errNotOurs
+	}
+	return payload, nil
 }
 
 // fits reports whether key is a public key that alg is defined for, and of a size we would trust and can afford.

@@ -42,11 +42,13 @@ type Keyring struct {
 	c    KeyringConfig
 	set  atomic.Pointer[keySet]
 	read sync.Mutex // held while the store is read
-	last time.Time  // when it was last read; guarded by read
+	last time.Time  // when it was last read, from the beginning of that; guarded by read
 }
 
-// follow is how often the store is asked for changes; twice that is the most by which a replica lags.
-const follow = 400 * time.Millisecond
+const (
+	follow = 400 * time.Millisecond // how often the store is asked for changes; twice that is the most by which a replica lags
+	pause  = 25 * time.Millisecond  // between two readings, whoever asks for them
+)
 
 // ErrNoSigningKey says that nothing can be signed: the keys were never made, or all were revoked.
 var ErrNoSigningKey = fault.New(fault.Unavailable, "no-signing-key", "There is no key to sign with.")
@@ -107,7 +109,7 @@ func (k *Keyring) Follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := k.load(ctx, follow/2)
+		err := k.load(ctx)
 		if err != nil && !silent && ctx.Err() == nil {
 			k.c.Log.ErrorContext(ctx, "signing keys are not followed", "err", err)
 		}
@@ -157,32 +159,32 @@ func (k *Keyring) Verify(ctx context.Context, token string, p Purpose) (claims [
 		return nil, "", err
 	}
 	if h.Typ != p.Typ || !slices.Contains(p.Algs, h.Alg) {
-		return nil, "", errJWS
+		return nil, "", errNotOurs
 	}
 	key, err := k.find(ctx, h.Kid)
 	if err != nil {
 		return nil, "", err
 	}
 	if key.Alg != h.Alg || key.State == auth.KeyRetired && !p.Retired {
-		return nil, "", errKid
+		return nil, "", errNotOurs
 	}
 	claims, err = verifyJWS(token, key.Alg, key.public)
 	return claims, key.ID, err
 }
 
 // find returns the key named kid. A name we do not know may be that of a key another replica has just made: the store
-// is asked, at most a few times a second whoever asks.
+// is asked, at most some forty times a second however many ask.
 func (k *Keyring) find(ctx context.Context, kid string) (*signingKey, error) {
 	if key := k.set.Load().keys[kid]; key != nil {
 		return key, nil
 	}
-	if err := k.load(ctx, follow/2); err != nil {
+	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
 	if key := k.set.Load().keys[kid]; key != nil {
 		return key, nil
 	}
-	return nil, errKid
+	return nil, errNotOurs
 }
 
 // JWKS returns the published key set, encoded, and its entity tag.
@@ -191,13 +193,16 @@ func (k *Keyring) JWKS() (body []byte, etag string) {
 	return s.jwks, s.etag
 }
 
-// load reads the keys unless that was done less than age ago.
-func (k *Keyring) load(ctx context.Context, age time.Duration) error {
+// load reads the keys. Those who come while others read share the next reading, which begins after they came.
+func (k *Keyring) load(ctx context.Context) error {
+	came := time.Now()
 	k.read.Lock()
 	defer k.read.Unlock()
-	if age > 0 && time.Since(k.last) < age {
+	if k.last.After(came) {
 		return nil
 	}
+	time.Sleep(pause - time.Since(k.last))
+	began := time.Now()
 	var keys []auth.Key
 	err := k.c.DB.View(ctx, func(tx *store.Tx) (err error) {
 		keys, err = tx.Keys(ctx)
@@ -210,7 +215,7 @@ func (k *Keyring) load(ctx context.Context, age time.Duration) error {
 	if err != nil {
 		return err
 	}
-	k.last = time.Now()
+	k.last = began
 	k.set.Store(next)
 	return nil
 }

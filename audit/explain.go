@@ -67,11 +67,7 @@ func (w *walk) verdict(p, now, before int64) {
 // nothing vouches for those behind the last checkpoint that fitted.
 func (w *walk) cut(ctx context.Context) error {
 	end, size := w.edge.size, w.extent.Signed
-	signed, err := w.tx.LogCheckpoints(ctx, size-1, size)
-	if err != nil {
-		return fmt.Errorf("read checkpoints: %w", err)
-	}
-	head, err := Open(signed[size], w.known)
+	head, err := Open(w.extent.Head, w.known)
 	if err != nil || head.Size != size {
 		w.bad(Signature, end, end, notOurs, size)
 		return nil

@@ -11,10 +11,11 @@ import (
 
 // Extent is how far the parts of a stored log reach.
 type Extent struct {
-	Entries     int64 // rows that have a position
-	End         int64 // the greatest position plus one; 0 if there is none
-	Unsequenced int64 // rows that wait for one
-	Signed      int64 // the greatest size with a checkpoint; 0 if there is none
+	Entries     int64  // rows that have a position
+	End         int64  // the greatest position plus one; 0 if there is none
+	Unsequenced int64  // rows that wait for one
+	Signed      int64  // the greatest size with a checkpoint; 0 if there is none
+	Head        []byte // that checkpoint, which may be dropped for a greater one while we read on
 }
 
 // Source is what verifying reads of a store's transaction. It answers from the rows as they are
@@ -22,7 +23,7 @@ type Extent struct {
 type Source interface {
 	Hashes
 
-	// LogExtent answers by one statement, so that its numbers belong together.
+	// LogExtent answers by one statement, so that its parts belong together.
 	LogExtent(ctx context.Context) (Extent, error)
 	// LogEntries returns the entries with from <= position < to, ordered by position and id, but
 	// at most to-from+1 of them: one too many shows a position held twice.
@@ -297,7 +298,11 @@ func bodiless(e *Entry) bool {
 // compare holds the tree as computed so far against the checkpoints of its size.
 func (w *walk) compare(signed map[int64][]byte) {
 	size := w.edge.size
-	if msg, ok := signed[size]; ok {
+	msg, ok := signed[size]
+	if size == w.extent.Signed && w.extent.Head != nil {
+		msg, ok = w.extent.Head, true
+	}
+	if ok {
 		head, err := Open(msg, w.known)
 		switch {
 		case err != nil || head.Size != size:

@@ -462,6 +462,33 @@ func TestVerifyReadsByThePage(t *testing.T) {
 	}
 }
 
+// growing is a log that grows, and drops its newest checkpoint, as soon as its extent was read.
+type growing struct {
+	*audittest.Log
+	t *testing.T
+}
+
+func (g growing) LogExtent(ctx context.Context) (audit.Extent, error) {
+	x, err := g.Log.LogExtent(ctx)
+	record(g.t, g.Log, len(g.Rows), 5)
+	if n, err := audit.Sequence(ctx, g.Log, keys, lease, 10); n != 5 || err != nil {
+		g.t.Fatal(n, err)
+	}
+	return x, err
+}
+
+// On PostgreSQL each statement sees what was committed when it began.
+func TestVerifyWhileTheLogGrows(t *testing.T) {
+	t.Parallel()
+	l := aLog(t, 12, 5)
+	l.Clock = head(t, l).At // the next checkpoint is of the same hour
+	report := wantWhole(t, growing{l, t}, audit.Options{}, 12)
+	if _, kept := l.Checkpoints[12]; kept || report.Head.Size != 12 {
+		t.Errorf("the checkpoint of 12 was kept: %v; the head is %+v", kept, report.Head)
+	}
+	wantWhole(t, l, audit.Options{}, 17)
+}
+
 // Whatever lawfully happens to a log — batches, erasure, pruning, thinned checkpoints — it
 // verifies, and every later head is consistent with every earlier one.
 func TestALawfulLogVerifies(t *testing.T) {

@@ -157,7 +157,8 @@ func (tx *Tx) LogExtent(ctx context.Context) (audit.Extent, error) {
 		(SELECT count(*) FROM events WHERE position IS NOT NULL) AS entries,
 		(SELECT coalesce(max(position) + 1, 0) FROM events) AS "end",
 		(SELECT count(*) FROM events WHERE position IS NULL) AS unsequenced,
-		(SELECT coalesce(max(size), 0) FROM checkpoints) AS signed`).Scan(&x).Error
+		(SELECT coalesce(max(size), 0) FROM checkpoints) AS signed,
+		(SELECT signed FROM checkpoints ORDER BY size DESC LIMIT 1) AS head`).Scan(&x).Error
 	return x, err
 }
 

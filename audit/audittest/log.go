@@ -207,6 +207,7 @@ func (l *Log) LogExtent(context.Context) (audit.Extent, error) {
 	for size := range l.Checkpoints {
 		x.Signed = max(x.Signed, size)
 	}
+	x.Head = l.Checkpoints[x.Signed]
 	return x, nil
 }
 

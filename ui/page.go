@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -106,6 +107,7 @@ type view[T any] struct {
 type problem struct {
 	Field string // the field at fault; empty: the form as a whole
 	Text  string
+	Wait  int // seconds until it is worth trying again; 0: not known
 }
 
 // Wrong returns what is wrong with a field, or "".
@@ -118,7 +120,7 @@ func (f frame) Wrong(field string) string {
 
 // redraw marks f with what is wrong, for the same page drawn again. The status of the answer is the fault's.
 func (f frame) redraw(e *fault.Error) frame {
-	f.Problem = &problem{Field: e.Field, Text: f.faultText(e)}
+	f.Problem = &problem{Field: e.Field, Text: f.faultText(e), Wait: e.Wait}
 	return f
 }
 
@@ -141,6 +143,9 @@ func (p Page[T]) draw(w http.ResponseWriter, f frame, status int, data T) error 
 	if p.shell == accountShell {
 		// Not on sign-in pages: it would cut window.opener of applications that sign in through a pop-up.
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	}
+	if f.Problem != nil && f.Problem.Wait > 0 {
+		h.Set("Retry-After", strconv.Itoa(f.Problem.Wait))
 	}
 	w.WriteHeader(status)
 	_, _ = b.WriteTo(w)

@@ -408,3 +408,7 @@ var loopbackOnly = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 // keep these until every test file is in.
 var _ = maps.Clone[map[string]any]
 var _ context.Context
+
+func b64std(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func hashOf(s string) []byte { return web.Hash(s) }

@@ -427,3 +427,29 @@ func race[R any](n int, f func() R) []R {
 	wg.Wait()
 	return results
 }
+
+// store keeps an opaque access token.
+func (r *rig) store(t auth.AccessToken) string {
+	r.Helper()
+	var token string
+	r.update(func(ctx context.Context, tx auth.Tx) (err error) {
+		token, err = auth.StoreAccess(ctx, tx, t)
+		return err
+	})
+	return token
+}
+
+// finds reports whether an opaque access token is found.
+func (r *rig) finds(token string) bool {
+	r.Helper()
+	found := false
+	r.view(func(ctx context.Context, tx *store.Tx) error {
+		_, err := auth.FindOpaque(ctx, tx, token)
+		if fault.Is(err, fault.NotFound) {
+			return nil
+		}
+		found = err == nil
+		return err
+	})
+	return found
+}

@@ -318,7 +318,7 @@ func (b *both) apply(t *rapid.T, op Op, now Instant) {
 		approved = smallRules
 	}
 	before := snapshotOfRows(b.s)
-	w, want := b.w.step(op, now, approved...)
+	w, want := b.w.step([]Op{op}, now, approved...)
 	res, err := b.s.Apply(By{}, Changeset{Ops: []Op{op}, Approved: approved}, now)
 	if err != nil {
 		t.Fatalf("Apply(%+v) = %v", op, err)
@@ -336,7 +336,7 @@ func (b *both) apply(t *rapid.T, op Op, now Instant) {
 		}
 		b.w.now = max(b.w.now, now)
 		// Time passes for a refused change too, but only a change or a sweep files what that means.
-		if w, code := b.w.step(Sweep{}, now); code == "" {
+		if w, code := b.w.step([]Op{Sweep{}}, now); code == "" {
 			b.w = w
 		}
 		if _, err := b.s.Apply(By{}, Changeset{Ops: []Op{Sweep{}}}, now); err != nil {

@@ -2,22 +2,24 @@ package rbac
 
 import "slices"
 
-// step: the world after op, or the code of what is wrong with it. It follows the words of each
+// step: the world after ops, or the code of what is wrong with it. It follows the words of each
 // operation, one at a time, and then judges the whole.
-func (w world) step(op Op, now Instant, approved ...RuleID) (world, string) {
+func (w world) step(ops []Op, now Instant, approved ...RuleID) (world, string) {
 	v := w.clone()
 	v.now = now
 	grandfather := map[RuleID]bool{}
-	if code := v.do(op, grandfather); code != "" {
-		return w, code
+	for _, op := range ops {
+		if code := v.do(op, grandfather); code != "" {
+			return w, code
+		}
 	}
 	if v.cyclic() {
 		return w, "hierarchy-cycle"
 	}
-	if code := v.orphans(w, op); code != "" {
+	if code := v.orphans(w); code != "" {
 		return w, code
 	}
-	if code := v.standing(w, op); code != "" {
+	if code := v.standing(w, ops); code != "" {
 		return w, code
 	}
 	if code := v.judge(w, grandfather, approved); code != "" {
@@ -27,7 +29,7 @@ func (w world) step(op Op, now Instant, approved ...RuleID) (world, string) {
 }
 
 // orphans: delegations last only while the one who delegates holds the role.
-func (w *world) orphans(before world, op Op) string {
+func (w *world) orphans(before world) string {
 	for id, d := range w.delegated {
 		if d.During.End() <= w.now {
 			continue
@@ -39,7 +41,7 @@ func (w *world) orphans(before world, op Op) string {
 				if !d.During.Holds(t) || alone.authorised(d.From, t, "")[r] {
 					continue
 				}
-				if _, is := op.(Delegate); is && op.(Delegate).Delegation.ID == id {
+				if _, old := before.delegated[id]; !old {
 					return "privilege-escalation"
 				}
 				d.Roles = without(d.Roles, r)
@@ -66,7 +68,7 @@ func (w world) people(r RoleID, t Instant) int {
 	return len(set)
 }
 
-func (w world) standing(before world, op Op) string {
+func (w world) standing(before world, ops []Op) string {
 	for id, r := range w.roles {
 		held := map[Atom]bool{}
 		for j := range w.roles {
@@ -85,7 +87,7 @@ func (w world) standing(before world, op Op) string {
 			}
 		}
 	}
-	_, link := op.(LinkAccount)
+	link := slices.ContainsFunc(ops, func(op Op) bool { _, is := op.(LinkAccount); return is })
 	over, under := false, false
 	for id, r := range w.roles {
 		for _, t := range w.instants(before) {

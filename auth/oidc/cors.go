@@ -99,7 +99,7 @@ const (
 
 // knowsOrigin reports whether any enabled client has a redirect address of that origin.
 func (p *Provider) knowsOrigin(r *http.Request, origin string) bool {
-	o := &p.origins
+	o := p.origins
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if now := time.Now(); !now.Before(o.until) {

@@ -84,7 +84,7 @@ type Provider struct {
 
 	clientKeys *clientKeys
 	metadata   document
-	origins    origins
+	origins    *origins
 	flows      *tap
 	fosite     *fosite.Fosite
 }
@@ -109,7 +109,7 @@ func New(c Config) (*Provider, error) {
 	p := &Provider{
 		issuer: c.Issuer, db: c.DB, keys: c.Keys, signIn: c.SignIn, issuing: c.Issuing, cookies: c.Cookies,
 		pages: c.Pages, outbound: c.Outbound, log: c.Log, coalesce: c.Coalesce, count: c.Count,
-		flows: newTap(c.FlowsPerMinute),
+		origins: &origins{}, flows: newTap(c.FlowsPerMinute),
 	}
 	if p.coalesce == nil {
 		p.coalesce = func(audit.Event) {}

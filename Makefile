@@ -3,7 +3,7 @@
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FUZZTIME ?= 30s
-SCREENS ?= $(CURDIR)/docs/screenshots
+SCREENS ?= $(CURDIR)/docs/images
 
 .DEFAULT_GOAL := help
 
@@ -44,7 +44,7 @@ fault: ## run the fault campaign CAMPAIGN; without one, list them
 	@scripts/fault $(CAMPAIGN)
 
 .PHONY: screenshots
-screenshots: ## draw the pages again, into docs/screenshots
+screenshots: ## draw the pages again, into docs/images
 	COUNTERSIGN_SCREENSHOTS=$(SCREENS) $(GO) test -count=1 ./ui/... ./cmd/...
 
 .PHONY: docs

@@ -215,6 +215,8 @@ var running = sync.OnceValues(func() (context.Context, error) {
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-crash-reporter", true),
+		// Every window would prepare pages of the browser's own frame, which nobody sees here.
+		chromedp.Flag("disable-features", "Translate,BlinkGenPropertyTrees,PreloadTopChromeWebUI"),
 		chromedp.Flag("hide-scrollbars", true),
 		// The profile has room; /dev/shm is only a few megabytes in many containers.
 		chromedp.Flag("disable-dev-shm-usage", true),

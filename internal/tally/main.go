@@ -39,6 +39,8 @@ func main() {
 		packages = []string{"./..."}
 	}
 
+	// As the binary is built; only the race detector needs C. Everything is then compiled once.
+	os.Setenv("CGO_ENABLED", "0")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	sum := &summary{out: os.Stdout, strict: os.Getenv("CI") == "true", quick: *quick}
@@ -122,6 +124,8 @@ func race(ctx context.Context, sum *summary) {
 		sum.notRun("race detector", "no C compiler (gcc)")
 		return
 	}
+	os.Setenv("CGO_ENABLED", "1")
+	defer os.Setenv("CGO_ENABLED", "0")
 	args := append([]string{"-count=1", "-race"}, raced...)
 	goTest(args...)(ctx, sum)
 }

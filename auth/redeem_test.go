@@ -55,9 +55,9 @@ func TestCodeReplayed(t *testing.T) {
 // sec-P02: of twenty exchanges of one code at once at most one succeeds, and none ends in a fault.
 func TestCodeRaced(t *testing.T) {
 	t.Parallel()
-	rounds := 25
+	rounds := 200
 	if testing.Short() {
-		rounds = 5
+		rounds = 10
 	}
 	each(t, func(r *rig) {
 		r.account("noor")

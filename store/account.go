@@ -100,7 +100,7 @@ func (tx *Tx) AddAccount(ctx context.Context, p auth.Person, a auth.Account) err
 func (tx *Tx) name(ctx context.Context, id auth.AccountID, names []string) error {
 	for _, n := range names {
 		if err := insert(ctx, tx, accountNameRow{Canonical: n, AccountID: string(id)}); err != nil {
-			return taken(err, errNameTaken)
+			return taken(err, auth.ErrNameTaken)
 		}
 	}
 	return nil

@@ -33,11 +33,9 @@ var (
 	errGrantMissing    = fault.New(fault.NotFound, "grant-not-found", "There is no such grant.")
 	errTokenMissing    = fault.New(fault.NotFound, "token-not-found", "There is no such token.")
 	errFlowMissing     = fault.New(fault.NotFound, "flow-not-found", "There is no such sign-in.")
-	errKeyMissing      = fault.New(fault.NotFound, "key-not-found", "There is no such key.")
 	errResourceMissing = fault.New(fault.NotFound, "resource-not-found", "There is no such resource server.")
 	errRoleMissing     = fault.New(fault.NotFound, "role-not-found", "There is no such role.")
 
-	errNameTaken      = fault.New(fault.Conflict, "name-taken", "That name or e-mail address is in use.")
 	errClientExists   = fault.New(fault.Conflict, "client-exists", "An application with that identifier exists.")
 	errKeyExists      = fault.New(fault.Conflict, "key-exists", "A key with that identifier exists or existed.")
 	errResourceExists = fault.New(fault.Conflict, "resource-exists", "A resource server with that audience exists.")

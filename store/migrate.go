@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/countersign-id/countersign/migrations"
@@ -82,7 +81,7 @@ func withProvider(ctx context.Context, cfg Config, f func(*goose.Provider, diale
 	if err != nil {
 		return err
 	}
-	writers, readers, err := where.pools(2, 1)
+	writers, readers, err := where.pools(4, 1)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -119,12 +118,8 @@ func provider(db *sql.DB, d dialect) (*goose.Provider, error) {
 // checkSchema refuses a schema that is not this binary's. A binary one release older still runs on an expanded schema, but it cannot know
 // that, so it asks to be told (Config.AnySchema).
 func checkSchema(ctx context.Context, db *sql.DB, d dialect) error {
-	p, err := provider(db, d)
+	has, err := schemaVersion(ctx, db, d)
 	if err != nil {
-		return err
-	}
-	has, err := p.GetDBVersion(ctx)
-	if err != nil && !errors.Is(err, database.ErrVersionNotFound) {
 		return err
 	}
 	switch want := migrations.Newest(string(d)); {
@@ -134,4 +129,18 @@ func checkSchema(ctx context.Context, db *sql.DB, d dialect) error {
 		return errSchemaNew.Saying(fmt.Sprintf("The database's schema is at %d and this binary knows %d. Run the newer binary.", has, want))
 	}
 	return nil
+}
+
+// schemaVersion reads the schema's version, 0 where there is none. goose would take its lock for that and make its tables.
+func schemaVersion(ctx context.Context, db *sql.DB, d dialect) (version int64, err error) {
+	there := "SELECT count(*) FROM sqlite_master WHERE name = '" + versionTable + "'"
+	if d == postgres {
+		there = "SELECT count(*) FROM pg_tables WHERE tablename = '" + versionTable + "' AND schemaname = ANY (current_schemas(false))"
+	}
+	var n int64
+	if err := db.QueryRowContext(ctx, there).Scan(&n); err != nil || n == 0 {
+		return 0, err
+	}
+	err = db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+versionTable).Scan(&version)
+	return version, err
 }

@@ -9,5 +9,5 @@ import (
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) *store.DB { return storetest.OpenPostgres(t) })
+	storetest.Run(t, func(t *testing.T, with ...func(*store.Config)) *store.DB { return storetest.OpenPostgres(t, with...) })
 }

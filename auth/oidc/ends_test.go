@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
@@ -412,3 +414,7 @@ var _ context.Context
 func b64std(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func hashOf(s string) []byte { return web.Hash(s) }
+
+func auditKind(name string) audit.Kind { return audit.Kind(name) }
+
+func diff(want, got any) string { return cmp.Diff(want, got) }

@@ -15,7 +15,7 @@ import (
 
 // sec-K01: the current password is needed. sec-S04: what the old one had opened ends.
 func TestAPasswordIsChangedByWhoKnowsIt(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		const fresh = "copper lanterns under slow rivers"
 		elsewhere, b := r.browser().signIn(), r.browser().signIn()
 		wantPage(t, b.get("/account/password"), 200, `value="noor.haddad" autocomplete="username"`, "At least 15 characters")
@@ -48,7 +48,7 @@ func TestAPasswordIsChangedByWhoKnowsIt(t *testing.T) {
 
 // sec-K07: the change of a password is no way around the account's limit.
 func TestGuessingTheCurrentPasswordIsBounded(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser().signIn()
 		b.get("/account/password")
 		for range 30 {
@@ -59,7 +59,7 @@ func TestGuessingTheCurrentPasswordIsBounded(t *testing.T) {
 }
 
 func TestSessionsAreListedAndEnded(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		here, phone, third := r.browser().signIn(), r.browser(), r.browser().signIn()
 		phone.agent, phone.address = "Mozilla/5.0 (iPhone; CPU iPhone OS 26_0 like Mac OS X) AppleWebKit/605.1.15 Version/26.0 Mobile/15E148 Safari/604.1", "203.0.113.5:1"
 		phone.signIn()
@@ -78,7 +78,7 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 
 // sec-A08: one's own sessions and nobody else's.
 func TestNobodyEndsAnothersSession(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b, other := r.browser().signIn(), r.browser()
 		r.account("second.person", passphrase)
 		other.get("/account")
@@ -102,7 +102,7 @@ func TestNobodyEndsAnothersSession(t *testing.T) {
 }
 
 func TestSigningOutEndsTheSession(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser().signIn()
 		old := maps.Clone(b.cookies)
 		a := b.do("POST", "/account/sign-out", url.Values{})
@@ -119,7 +119,7 @@ func TestSigningOutEndsTheSession(t *testing.T) {
 }
 
 func TestASessionThatWasIdleIsOver(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser().signIn()
 		for range 3 { // use keeps it alive
 			r.move(50 * time.Minute)
@@ -131,7 +131,7 @@ func TestASessionThatWasIdleIsOver(t *testing.T) {
 }
 
 func TestADisabledAccountsPagesAreClosed(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser().signIn()
 		r.update(func(tx *store.Tx) error { return auth.Disable(t.Context(), tx, "local:test", r.noor.ID) })
 		wantPage(t, b.get("/account"), 200, "to manage your account")
@@ -140,7 +140,7 @@ func TestADisabledAccountsPagesAreClosed(t *testing.T) {
 
 // sec-R07: what applications and people call themselves.
 func TestNamesFromOutsideAreShownAsText(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		const name = `<img src=x onerror=alert(1)>"'`
 		c := auth.NewClient("evil", name, auth.SPA)
 		c.RedirectURIs, c.Scopes, c.FirstParty = []string{"https://evil.example/cb"}, []string{"openid", "profile"}, false

@@ -51,7 +51,10 @@ var evil = `"'><img src=x onerror=alert(1)></script>{{.}}` + "\u202eevil\u2066" 
 // attribute is where a value may stand as it is: in what a form sends back, in addresses.
 var attribute = regexp.MustCompile(`(name|value|id|for|href|action|content|class|popovertarget)="[^"]*"`)
 
-func sheets() []sheet {
+const aurora = "https://aurora.northwind.example/cb"
+
+// sheets are all pages; to is where those lead that lead away.
+func sheets(to string) []sheet {
 	day := time.Date(2026, 11, 22, 15, 4, 0, 0, time.UTC)
 	app := App{Name: "Aurora Finance", Host: "aurora.northwind.example", Privacy: "https://aurora.northwind.example/privacy", Terms: "https://aurora.northwind.example/terms"}
 	bad := App{Name: evil, Host: evil, Privacy: "javascript:alert(1)//" + evil, Terms: "data:text/html," + evil}
@@ -64,8 +67,8 @@ func sheets() []sheet {
 			{"email", "mail", "See your email address", "noor.haddad@example.com", false, true},
 			{"offline_access", "clock", "Keep access while you are away", "You can withdraw it in your account at any time", false, false},
 		}}, consentData{evil, bad, []scopeLine{{evil, "clock", evil, evil, true, true}, {evil, "clock", evil, evil, false, false}}}),
-		sheetOf(handOffPage, handOffData{app, "https://aurora.northwind.example/cb?code=abc&state=x"}, handOffData{bad, "https://e.example/'\"><img onerror=alert(1)>"}),
-		sheetOf(formPostPage, formPostData{app, "https://aurora.northwind.example/cb", []field{{"code", "abc"}}}, formPostData{bad, "javascript:alert(1)", []field{{evil, evil}}}),
+		sheetOf(handOffPage, handOffData{app, address(to + "?code=abc&state=x")}, handOffData{bad, "https://e.example/'\"><img onerror=alert(1)>"}),
+		sheetOf(formPostPage, formPostData{app, to, []field{{"code", "abc"}}}, formPostData{bad, "javascript:alert(1)", []field{{evil, evil}}}),
 		sheetOf(logoutPage, logoutData{app, "/oauth2/logout/confirm", []field{{"id", "1"}}}, logoutData{bad, "javascript:alert(1)", []field{{evil, evil}}}),
 		sheetOf(signedOutPage, signedOutData{app, "https://aurora.northwind.example/"}, signedOutData{bad, "https://e.example/\"><img onerror=alert(1)>"}),
 		sheetOf(faultPage, faultData{"Not found", "There is no such page.", "no-such-page", "search-x", "neutral", 90, "/account"}, faultData{evil, evil, evil, "lock", evil, 1, "javascript:alert(1)"}),
@@ -111,7 +114,7 @@ func TestEveryTemplateHasAPageAndEveryPageFitsItsType(t *testing.T) {
 		t.Fatal(err)
 	}
 	var drawn []string
-	for _, s := range sheets() {
+	for _, s := range sheets(aurora) {
 		drawn = append(drawn, s.file)
 		t.Run(s.file, func(t *testing.T) {
 			if err := templatecheck.CheckHTML(parsePage(s.file).Lookup(string(s.shell)), s.view); err != nil {
@@ -129,7 +132,7 @@ func TestEveryTemplateHasAPageAndEveryPageFitsItsType(t *testing.T) {
 // sec-R07: what applications and people call themselves is shown as text, wherever it stands.
 func TestEveryPageDrawsFromEveryKindOfValue(t *testing.T) {
 	t.Parallel()
-	for _, s := range sheets() {
+	for _, s := range sheets(aurora) {
 		for _, lang := range languages {
 			for _, values := range s.values {
 				t.Run(s.file+" "+lang+" "+values, func(t *testing.T) {
@@ -174,8 +177,8 @@ func TestFormsCarryTheNamesPasswordManagersKnow(t *testing.T) {
 		{"account/password.html", []string{`name="username" value="noor.haddad" autocomplete="username" readonly`, `name="current" type="password" autocomplete="current-password"`, `name="password" type="password" autocomplete="new-password"`}},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
-			i := slices.IndexFunc(sheets(), func(s sheet) bool { return s.file == tt.file })
-			_, body, err := sheets()[i].draw(t, frameFor(t, "en", "typical"), "typical")
+			i := slices.IndexFunc(sheets(aurora), func(s sheet) bool { return s.file == tt.file })
+			_, body, err := sheets(aurora)[i].draw(t, frameFor(t, "en", "typical"), "typical")
 			if err != nil {
 				t.Fatal(err)
 			}

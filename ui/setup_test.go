@@ -13,9 +13,9 @@ import (
 )
 
 // empty runs a test on deployments without accounts.
-func empty(t *testing.T, test func(t *testing.T, r *rig, token string)) {
+func empty(t *testing.T, test func(t *testing.T, r *house, token string)) {
 	t.Helper()
-	eachWith(t, false, func(t *testing.T, r *rig) {
+	eachWith(t, false, func(t *testing.T, r *house) {
 		var token auth.Secret
 		r.update(func(tx *store.Tx) (err error) {
 			token, err = auth.OfferSetup(t.Context(), tx, "system", time.Hour)
@@ -26,7 +26,7 @@ func empty(t *testing.T, test func(t *testing.T, r *rig, token string)) {
 }
 
 func TestTheSetUpLinkMakesOneAdministrator(t *testing.T) {
-	empty(t, func(t *testing.T, r *rig, token string) {
+	empty(t, func(t *testing.T, r *house, token string) {
 		b := r.browser()
 		a := b.do("GET", "/setup?token="+token, nil)
 		if a.status != http.StatusSeeOther || a.to() != "/setup" {
@@ -56,7 +56,7 @@ func TestTheSetUpLinkMakesOneAdministrator(t *testing.T) {
 }
 
 func TestNobodySetsUpWithoutTheLink(t *testing.T) {
-	empty(t, func(t *testing.T, r *rig, token string) {
+	empty(t, func(t *testing.T, r *house, token string) {
 		for _, guess := range []string{"", "cst_x", token + "x", strings.ToUpper(token), strings.Repeat("x", 5000)} {
 			b, before := r.browser(), r.hasher.Runs()
 			if guess != "" {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestAnApplicationsSignInGoesThroughEveryPageToACode(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		wantPage(t, b.get(r.authorize("login_hint", "noor@example.org")), 200, "to continue to Aurora Finance", `value="noor@example.org"`, "You are signing in at id.northwind.example")
 		wantPage(t, b.submit("/login/identify", "username", "noor.haddad"), 200, "Enter your password", `value="noor.haddad" autocomplete="username"`)
@@ -55,7 +55,7 @@ func TestAnApplicationsSignInGoesThroughEveryPageToACode(t *testing.T) {
 }
 
 func TestASignInToOurOwnPagesWritesNothingBeforeANameIsSent(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		wantPage(t, b.get("/account/sessions"), 200, "to manage your account", `name="back" value="/account/sessions"`)
 		if len(b.cookies) != 0 {
@@ -69,7 +69,7 @@ func TestASignInToOurOwnPagesWritesNothingBeforeANameIsSent(t *testing.T) {
 
 // sec-R09: the form of our own sign-in goes back to a path of ours.
 func TestTheWayBackIsAPathOfOurs(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		wantPage(t, b.get("/login?back=https://evil.example/"), 200, `name="back" value="/account"`)
 		b.submit("/login/identify", "username", "noor.haddad", "back", "//evil.example/")
@@ -85,7 +85,7 @@ var varying = regexp.MustCompile(`class="av sm a\d" data-i="[A-Z]*"|flow=[0-9a-f
 // sec-K04: unknown, wrong, disabled and without a password are one answer: status, body, headers, cookies. sec-K05: each costs
 // exactly one hash; so do the empty password and an attempt past the account's limit.
 func TestEveryRefusedSignInIsTheSameAnswerAtTheSamePrice(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		disabled := r.account("notm.active", passphrase)
 		r.account("nopw.atalls", "")
 		r.update(func(tx *store.Tx) error { return auth.Disable(t.Context(), tx, "local:test", disabled.ID) })
@@ -142,7 +142,7 @@ func TestEveryRefusedSignInIsTheSameAnswerAtTheSamePrice(t *testing.T) {
 }
 
 func TestAnOverlongPasswordIsRefusedAlikeBeforeAnythingIsLookedUp(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		before := r.hasher.Runs()
 		for _, user := range []string{"noor.haddad", "nobody"} {
 			b := r.browser()
@@ -159,7 +159,7 @@ func TestAnOverlongPasswordIsRefusedAlikeBeforeAnythingIsLookedUp(t *testing.T) 
 // settled.md, Throttling: source and global limits and a full queue are told before any account is looked up and cost no hash.
 func TestLimitsOfTheSourceAnswerOnThePageWithoutAHash(t *testing.T) {
 	few := func(c *Config) { c.SignIn.Limits.SourceBurst = 3 }
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get("/account")
 		b.submit("/login/identify", "username", "noor.haddad")
@@ -179,7 +179,7 @@ func TestLimitsOfTheSourceAnswerOnThePageWithoutAHash(t *testing.T) {
 }
 
 func TestAFullQueueAnswersOnThePageWithoutAHash(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get("/account")
 		b.submit("/login/identify", "username", "noor.haddad")
@@ -205,7 +205,7 @@ func TestAFullQueueAnswersOnThePageWithoutAHash(t *testing.T) {
 
 // settled.md, Pages: the GET of a step that is not f.Next() answers 303 to that step.
 func TestThePageOfAnyOtherStepSendsToTheOneTheFlowStandsAt(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get(r.authorize())
 		flow := b.form("/login/identify").Get("flow")
@@ -241,7 +241,7 @@ func TestThePageOfAnyOtherStepSendsToTheOneTheFlowStandsAt(t *testing.T) {
 
 // sec-R02: a flow opens only in the browser that began it.
 func TestAFlowOfAnotherBrowserIsOver(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		attacker, victim := r.browser(), r.browser()
 		attacker.get(r.authorize())
 		flow := attacker.form("/login/identify").Get("flow")
@@ -262,7 +262,7 @@ func TestAFlowOfAnotherBrowserIsOver(t *testing.T) {
 
 // sec-R01 (I20): every route that changes something, as the table lists them.
 func TestFormsFromElsewhereChangeNothing(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser().signIn()
 		b.cookies["__Host-setup"] = "cst_x"
 		posts := 0
@@ -316,7 +316,7 @@ func TestTheRouteTableIsClosed(t *testing.T) {
 
 // sec-R03, sec-R05: every page of every route, errors too.
 func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		for _, b := range []*browser{r.browser(), r.browser().signIn()} {
 			for _, route := range append(r.s.Routes(), Route{Pattern: "GET /nothing/here"}) {
 				_, path, _ := strings.Cut(strings.ReplaceAll(route.Pattern, "{$}", ""), " ")
@@ -339,7 +339,7 @@ func TestEveryAnswerCarriesItsHeaders(t *testing.T) {
 }
 
 func TestWhoCancelsIsSentBackWithARefusal(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get(r.authorize())
 		b.submit("/login/cancel")
@@ -363,7 +363,7 @@ func TestWhoCancelsIsSentBackWithARefusal(t *testing.T) {
 }
 
 func TestOnlyTickedScopesAreAllowed(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get(r.authorize())
 		b.submit("/login/identify", "username", "noor.haddad")
@@ -393,7 +393,7 @@ func TestOnlyTickedScopesAreAllowed(t *testing.T) {
 }
 
 func TestSomebodyElseAtTheBrowserStartsAgain(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get(r.authorize())
 		b.submit("/login/identify", "username", "somebody.else")
@@ -408,7 +408,7 @@ func TestSomebodyElseAtTheBrowserStartsAgain(t *testing.T) {
 }
 
 func TestAskingForHeadersIssuesNoCode(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get(r.authorize())
 		b.submit("/login/identify", "username", "noor.haddad")
@@ -435,7 +435,7 @@ func TestAskingForHeadersIssuesNoCode(t *testing.T) {
 
 // OpenID Connect Core §3.1.2.1: ui_locales.
 func TestPagesSpeakTheApplicationsLanguageUnlessTheReaderChose(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.lang = "en"
 		wantPage(t, b.get(r.authorize("ui_locales", "zh-CN")), 200, `lang="zh-Hans"`, "以继续访问 Aurora Finance")
@@ -447,7 +447,7 @@ func TestPagesSpeakTheApplicationsLanguageUnlessTheReaderChose(t *testing.T) {
 }
 
 func TestUnreadableNamesAreRefusedAtTheField(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		for _, open := range []string{"/account", r.authorize()} {
 			for _, name := range []string{"", "  ", "a b", "a\x00b", "\u202eevil", strings.Repeat("x", 400), "\xff\xfe"} {
 				b := r.browser()
@@ -467,7 +467,7 @@ func TestUnreadableNamesAreRefusedAtTheField(t *testing.T) {
 }
 
 func TestBeginningSignInsIsBounded(t *testing.T) {
-	each(t, func(t *testing.T, r *rig) {
+	each(t, func(t *testing.T, r *house) {
 		b := r.browser()
 		b.get("/account")
 		form := b.form("/login/identify")

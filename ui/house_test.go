@@ -29,8 +29,8 @@ const (
 	passphrase = "velvet anchors drift northward"
 )
 
-// rig is a deployment: pages and protocol on a real store, one application, and a clock that stands until it is moved.
-type rig struct {
+// house is a deployment: pages and protocol on a real store, one application, and a clock that stands until it is moved.
+type house struct {
 	t      *testing.T
 	db     *store.DB
 	s      *Server
@@ -47,18 +47,18 @@ type rig struct {
 }
 
 // each runs a test on both databases.
-func each(t *testing.T, test func(t *testing.T, r *rig), change ...func(*Config)) {
+func each(t *testing.T, test func(t *testing.T, r *house), change ...func(*Config)) {
 	t.Helper()
 	eachWith(t, true, test, change...)
 }
 
-func eachWith(t *testing.T, people bool, test func(t *testing.T, r *rig), change ...func(*Config)) {
+func eachWith(t *testing.T, people bool, test func(t *testing.T, r *house), change ...func(*Config)) {
 	t.Helper()
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB, ...func(*store.Config)) *store.DB{"sqlite": storetest.Open, "postgres": storetest.OpenPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := &rig{t: t, now: time.Now().UTC().Truncate(time.Second)}
+			r := &house{t: t, now: time.Now().UTC().Truncate(time.Second)}
 			r.db = open(t, func(c *store.Config) { c.Clock = r.clock })
 			r.build(change)
 			if people {
@@ -69,11 +69,11 @@ func eachWith(t *testing.T, people bool, test func(t *testing.T, r *rig), change
 	}
 }
 
-func (r *rig) clock() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now }
+func (r *house) clock() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.now }
 
-func (r *rig) move(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.now = r.now.Add(d) }
+func (r *house) move(d time.Duration) { r.mu.Lock(); defer r.mu.Unlock(); r.now = r.now.Add(d) }
 
-func (r *rig) build(change []func(*Config)) {
+func (r *house) build(change []func(*Config)) {
 	t := r.t
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
@@ -122,14 +122,14 @@ func (r *rig) build(change []func(*Config)) {
 	r.app, r.secret = r.client(c)
 }
 
-func (r *rig) update(f func(tx *store.Tx) error) {
+func (r *house) update(f func(tx *store.Tx) error) {
 	r.t.Helper()
 	if err := r.db.Update(r.t.Context(), f); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-func (r *rig) account(name, pw string) (a auth.Account) {
+func (r *house) account(name, pw string) (a auth.Account) {
 	r.t.Helper()
 	n := auth.NewAccount{Username: name, Profile: auth.Profile{Name: "Noor Haddad", Email: name + "@northwind.example", EmailVerified: true}}
 	if pw != "" {
@@ -145,7 +145,7 @@ func (r *rig) account(name, pw string) (a auth.Account) {
 	return a
 }
 
-func (r *rig) client(c auth.Client) (auth.Client, string) {
+func (r *house) client(c auth.Client) (auth.Client, string) {
 	r.t.Helper()
 	var secret auth.Secret
 	r.update(func(tx *store.Tx) (err error) {
@@ -156,7 +156,7 @@ func (r *rig) client(c auth.Client) (auth.Client, string) {
 }
 
 // events returns how many events of a kind were written.
-func (r *rig) events(kind audit.Kind) (n int) {
+func (r *house) events(kind audit.Kind) (n int) {
 	r.t.Helper()
 	err := r.db.View(r.t.Context(), func(tx *store.Tx) error {
 		all, err := tx.Events(r.t.Context(), store.EventFilter{}, 1000)
@@ -176,7 +176,7 @@ func (r *rig) events(kind audit.Kind) (n int) {
 
 // browser keeps cookies and knows where it is.
 type browser struct {
-	r       *rig
+	r       *house
 	cookies map[string]string
 	at      string
 	address string // where it comes from
@@ -185,7 +185,7 @@ type browser struct {
 	last    answer
 }
 
-func (r *rig) browser() *browser {
+func (r *house) browser() *browser {
 	return &browser{r: r, cookies: map[string]string{}, address: "192.0.2.7:40000", agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 }
 
@@ -291,7 +291,7 @@ func (b *browser) form(action string) url.Values {
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636 Appendix B
 
 // authorize is the application's link, with changes: name, value, name, value.
-func (r *rig) authorize(changes ...string) string {
+func (r *house) authorize(changes ...string) string {
 	q := url.Values{
 		"response_type": {"code"}, "client_id": {string(r.app.ID)}, "redirect_uri": {r.app.RedirectURIs[0]}, "scope": {"openid profile email offline_access"},
 		"state": {"st4te"}, "code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},

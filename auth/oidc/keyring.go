@@ -187,6 +187,9 @@ func (k *Keyring) find(ctx context.Context, kid string) (*signingKey, error) {
 	return nil, errNotOurs
 }
 
+// Ready reports whether there are keys to sign with.
+func (k *Keyring) Ready() bool { return len(k.set.Load().active) > 0 }
+
 // JWKS returns the published key set, encoded, and its entity tag.
 func (k *Keyring) JWKS() (body []byte, etag string) {
 	s := k.set.Load()

@@ -82,6 +82,8 @@ CREATE TABLE clients (
     grants            TEXT             NOT NULL,
     scopes            TEXT             NOT NULL,
     resources         TEXT             NOT NULL,
+    serves            TEXT             NOT NULL,
+    serves            TEXT             NOT NULL,
     default_resource  TEXT             NOT NULL,
     first_party       SMALLINT         NOT NULL,
     pkce_optional     SMALLINT         NOT NULL,

@@ -79,6 +79,8 @@ CREATE TABLE clients (
     grants            TEXT    NOT NULL,
     scopes            TEXT    NOT NULL,
     resources         TEXT    NOT NULL,
+    serves            TEXT    NOT NULL,
+    serves            TEXT    NOT NULL,
     default_resource  TEXT    NOT NULL,
     first_party       INTEGER NOT NULL,
     pkce_optional     INTEGER NOT NULL,

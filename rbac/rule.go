@@ -32,8 +32,16 @@ type Rule struct {
 	Scenario         string      `json:"scenario,omitempty"` // how fraud or harm would come about
 	Mitigation       string      `json:"mitigation,omitempty"`
 
+	Tests []RuleTest `json:"tests,omitempty"` // what the rule is meant to say, as examples
+
 	Version int  `json:"version,omitempty"` // grows whenever what it forbids changes
 	Invalid bool `json:"invalid,omitempty"` // names something that does not exist; it binds by what is left
+}
+
+// RuleTest says whether somebody who holds exactly these atoms violates the rule.
+type RuleTest struct {
+	Atoms    []Atom `json:"atoms"`
+	Violates bool   `json:"violates"`
 }
 
 // RuleKind says when a rule counts what a person holds.

@@ -22,7 +22,6 @@ type clientRow struct {
 	Scopes          list
 	Resources       list
 	Serves          list
-	Serves          list
 	DefaultResource string
 	FirstParty      flag
 	PKCEOptional    flag `gorm:"column:pkce_optional"`
@@ -50,7 +49,7 @@ func clientOf(c auth.Client) clientRow {
 		ID: string(c.ID), Name: c.Name, Kind: string(c.Kind), Disabled: flag(c.Disabled),
 		RedirectURIs: c.RedirectURIs, PostLogoutURIs: c.PostLogoutURIs,
 		AuthMethod: c.AuthMethod, Secrets: doc[[]auth.ClientSecret]{c.Secrets}, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
-		Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources, Serves: c.Serves, Serves: c.Serves, DefaultResource: c.DefaultResource,
+		Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources, Serves: c.Serves, DefaultResource: c.DefaultResource,
 		FirstParty: flag(c.FirstParty), PKCEOptional: flag(c.PKCEOptional), Claims: doc[[]auth.ClaimRule]{c.Claims},
 		IDTokenAlg: c.IDTokenAlg, UserinfoAlg: c.UserinfoAlg, OpaqueTokens: flag(c.OpaqueAccessToken), Lifetimes: doc[auth.Lifetimes]{c.Lifetimes},
 		NoRotation: flag(c.NoRotation), RefreshLeeway: c.RefreshLeeway.Microseconds(), RefreshEndsWith: c.RefreshEndsWith,
@@ -64,7 +63,7 @@ func (r clientRow) client() auth.Client {
 		ID: auth.ClientID(r.ID), Name: r.Name, Kind: auth.ClientKind(r.Kind), Disabled: bool(r.Disabled),
 		RedirectURIs: r.RedirectURIs, PostLogoutURIs: r.PostLogoutURIs,
 		AuthMethod: r.AuthMethod, Secrets: r.Secrets.v, JWKS: r.JWKS, JWKSURI: r.JWKSURI,
-		Grants: r.Grants, Scopes: r.Scopes, Resources: r.Resources, Serves: r.Serves, Serves: r.Serves, DefaultResource: r.DefaultResource,
+		Grants: r.Grants, Scopes: r.Scopes, Resources: r.Resources, Serves: r.Serves, DefaultResource: r.DefaultResource,
 		FirstParty: bool(r.FirstParty), PKCEOptional: bool(r.PKCEOptional), Claims: r.Claims.v,
 		IDTokenAlg: r.IDTokenAlg, UserinfoAlg: r.UserinfoAlg, OpaqueAccessToken: bool(r.OpaqueTokens), Lifetimes: r.Lifetimes.v,
 		NoRotation: bool(r.NoRotation), RefreshLeeway: time.Duration(r.RefreshLeeway) * time.Microsecond, RefreshEndsWith: r.RefreshEndsWith,

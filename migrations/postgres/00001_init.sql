@@ -83,7 +83,6 @@ CREATE TABLE clients (
     scopes            TEXT             NOT NULL,
     resources         TEXT             NOT NULL,
     serves            TEXT             NOT NULL,
-    serves            TEXT             NOT NULL,
     default_resource  TEXT             NOT NULL,
     first_party       SMALLINT         NOT NULL,
     pkce_optional     SMALLINT         NOT NULL,

@@ -80,7 +80,6 @@ CREATE TABLE clients (
     scopes            TEXT    NOT NULL,
     resources         TEXT    NOT NULL,
     serves            TEXT    NOT NULL,
-    serves            TEXT    NOT NULL,
     default_resource  TEXT    NOT NULL,
     first_party       INTEGER NOT NULL,
     pkce_optional     INTEGER NOT NULL,

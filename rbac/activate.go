@@ -46,6 +46,19 @@ func (a Authority) Permissions() []Permission {
 	return sorted(out)
 }
 
+// Juniors returns the roles that role reaches, over every edge, without itself; sorted.
+func (s *Snapshot) Juniors(role RoleID) []RoleID {
+	var out []RoleID
+	if r, ok := s.roleAt[role]; ok {
+		s.may[r].each(func(j int32) {
+			if j != r {
+				out = append(out, s.roles[j])
+			}
+		})
+	}
+	return out
+}
+
 // Active is where a person stands when a role is to become active.
 type Active struct {
 	Account   AccountID

@@ -229,6 +229,8 @@ func (c Changeset) Touches() (policy bool, accounts []AccountID, subjects []Subj
 		case AddSubject:
 			ss[o.Subject.ID] = struct{}{}
 			ss[o.Subject.Owner] = struct{}{}
+		case DeleteSubject:
+			ss[o.Subject] = struct{}{}
 		case AddAccount:
 			as[o.Account.ID] = struct{}{}
 			ss[o.Account.Subject] = struct{}{}

@@ -32,6 +32,13 @@ func (p Permission) Server() ServerID {
 	return ServerID(s)
 }
 
+// Parts returns the type of object and the action of p.
+func (p Permission) Parts() (object, action string) {
+	_, rest, _ := strings.Cut(string(p), "/")
+	object, action, _ = strings.Cut(rest, ":")
+	return object, action
+}
+
 // Valid reports whether p has its three parts, none empty, in letters of any script, digits and ". _ - *".
 // The type may have further slashes.
 func (p Permission) Valid() bool {

@@ -10,6 +10,8 @@ import (
 type (
 	// AddSubject makes a person or a workload known.
 	AddSubject struct{ Subject Subject }
+	// DeleteSubject deletes a subject who has no account and owns no workload.
+	DeleteSubject struct{ Subject SubjectID }
 	// AddAccount gives a subject an account.
 	AddAccount struct{ Account Account }
 	// DeleteAccount takes everything from an account and deletes it.
@@ -58,6 +60,23 @@ func (o AddSubject) apply(e *edit) *fault.Error {
 		exists(e, e.s.Subjects, o.Subject.Owner, "subject")
 	}
 	e.write(o.Subject)
+	return nil
+}
+
+func (o DeleteSubject) apply(e *edit) *fault.Error {
+	if _, ok := e.s.Subjects[o.Subject]; !ok {
+		return ErrNotFound.At("subject")
+	}
+	for _, id := range sortedKeys(e.s.exceptionsOf[o.Subject]) {
+		drop(e, e.s.Exceptions, id)
+	}
+	drop(e, e.s.Subjects, o.Subject)
+	e.check(func() *fault.Error {
+		if _, back := e.s.Subjects[o.Subject]; !back && (len(e.s.accountsOf[o.Subject]) > 0 || len(e.s.workloadsOf[o.Subject]) > 0) {
+			return ErrReferenced.At("subject")
+		}
+		return nil
+	})
 	return nil
 }
 

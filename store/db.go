@@ -143,6 +143,9 @@ func (db *DB) retry(ctx context.Context, f func(tx *Tx) error, pool *sql.DB, beg
 	defer cancel()
 	for i := 1; ; i++ {
 		err := db.run(ctx, f, pool, begin, reads)
+		if err != nil && ctx.Err() != nil && fault.Of(err) == fault.Internal {
+			return ErrUnavailable.Because(errors.Join(ctx.Err(), err)) // whatever the database made of it
+		}
 		if err == nil || i == attempts || !contended(err) {
 			return classify(err)
 		}

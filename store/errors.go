@@ -88,8 +88,8 @@ func unreachable(err error) bool {
 	switch {
 	case strings.HasPrefix(pg, "08"), strings.HasPrefix(pg, "53"), strings.HasPrefix(pg, "57P"), strings.HasPrefix(pg, "58"):
 		return true // connection, resources (disk full, too many connections), shutdown, input and output
-	case pg == "25006", pg == "55P03", pg == "57014":
-		return true // a standby, a lock not had in time, a statement over its time
+	case pg == "25006", pg == "25P03", pg == "55P03", pg == "57014":
+		return true // a standby, a transaction, lock or statement over its time
 	case pg != "":
 		return false
 	}

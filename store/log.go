@@ -67,10 +67,11 @@ func (tx *Tx) Unsequenced(ctx context.Context, max int) ([]audit.Entry, error) {
 func (tx *Tx) PlaceEntries(ctx context.Context, placed []audit.Entry) error {
 	for part := range chunks(placed, 200) {
 		// One statement for many rows; the casts tell PostgreSQL what a list of parameters holds.
+		// The plus keeps SQLite from walking all that waits, once for every row that is placed.
 		values, args := tx.store.dialect.values(part)
 		n, err := tx.exec(ctx, `WITH placed (id, position, hash) AS (`+values+`)
 			UPDATE events SET position = placed.position, hash = placed.hash
-			FROM placed WHERE events.id = placed.id AND events.position IS NULL`, args...)
+			FROM placed WHERE events.id = placed.id AND +events.position IS NULL`, args...)
 		if err != nil {
 			return err
 		}

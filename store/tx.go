@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"time"
 
 	"github.com/google/uuid"
@@ -44,7 +45,7 @@ func (tx *Tx) NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // exec runs a statement that writes and returns how many rows it wrote. That number is the verdict of a conditional one.
 func (tx *Tx) exec(ctx context.Context, sql string, args ...any) (int64, error) {
-	res := tx.db.WithContext(ctx).Exec(sql, args...)
+	res := tx.db.WithContext(ctx).Exec(sql, whole(args)...)
 	return res.RowsAffected, res.Error
 }
 
@@ -56,11 +57,11 @@ func (tx *Tx) wrote(ctx context.Context, sql string, args ...any) (bool, error) 
 
 // ints and texts run a statement that returns one column.
 func (tx *Tx) ints(ctx context.Context, sql string, args ...any) ([]int64, error) {
-	return gorm.G[int64](tx.db).Raw(sql, args...).Find(ctx)
+	return gorm.G[int64](tx.db).Raw(sql, whole(args)...).Find(ctx)
 }
 
 func (tx *Tx) texts(ctx context.Context, sql string, args ...any) ([]string, error) {
-	return gorm.G[string](tx.db).Raw(sql, args...).Find(ctx)
+	return gorm.G[string](tx.db).Raw(sql, whole(args)...).Find(ctx)
 }
 
 // number runs a statement that returns one number.
@@ -70,6 +71,21 @@ func (tx *Tx) number(ctx context.Context, sql string, args ...any) (int, error) 
 		return 0, err
 	}
 	return int(n[0]), nil
+}
+
+// blob is bytes as one value. GORM takes a bare []byte behind a parenthesis for a list of numbers.
+type blob []byte
+
+// Value is the column's value.
+func (b blob) Value() (driver.Value, error) { return []byte(b), nil }
+
+func whole(args []any) []any {
+	for i, a := range args {
+		if b, ok := a.([]byte); ok {
+			args[i] = blob(b)
+		}
+	}
+	return args
 }
 
 // take reads the one row that fits.

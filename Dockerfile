@@ -8,8 +8,7 @@ COPY third_party third_party
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-# timetzdata: the image has no time zones of its own.
-RUN CGO_ENABLED=0 go build -trimpath -tags timetzdata -ldflags "-s -w -X main.version=${VERSION}" -o /countersign ./cmd/countersign
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /countersign ./cmd/countersign
 # A new volume takes over the owner and the mode of the folder it covers.
 RUN mkdir -m 0700 /data
 

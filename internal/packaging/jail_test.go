@@ -27,7 +27,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "countersign")
-	cmd := exec.Command("go", "build", "-tags", "timetzdata", "-ldflags", "-s -w -X main.version=packaged", "-o", file, "./cmd/countersign")
+	cmd := exec.Command("go", "build", "-ldflags", "-s -w -X main.version=packaged", "-o", file, "./cmd/countersign")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -31,9 +31,7 @@ func (s *Snapshot) newScratch() *scratch {
 func (s *Snapshot) borrow() *scratch {
 	sc := s.scratch.Get().(*scratch)
 	sc.holdings[0], sc.holdings[1] = sc.holdings[0][:0], sc.holdings[1][:0]
-	sc.views, sc.points = sc.views[:0], sc.points[:0]
 	sc.contexts.reset()
-	sc.worse, sc.stand = sc.worse[:0], sc.stand[:0]
 	return sc
 }
 
@@ -177,7 +175,7 @@ func (s *Snapshot) gained(sc *scratch) {
 // compiled what was before. It also appends to stand the spans in which a rule is in conflict after and
 // no worse than before.
 func (s *Snapshot) compared(sc *scratch, was *Snapshot, wasSc *scratch, before, after []holding, now Instant) (worse, stand []span) {
-	worse, stand = sc.worse, sc.stand
+	worse, stand = sc.worse[:0], sc.stand[:0]
 	sc.views = views(sc.views[:0], before, after)
 	sc.points = points(sc.points[:0], now, before, after)
 	for _, v := range sc.views {

@@ -259,8 +259,7 @@ func TestASnapshotIsOfItsEpoch(t *testing.T) {
 func TestFixesAreTheSmallest(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		b := smallWorld()
-		b.w.now = 100
+		b := furnished(t)
 		for range rapid.IntRange(3, 20).Draw(t, "history") {
 			if _, err := b.s.Apply(By{}, Changeset{Ops: []Op{drawOp(t, b.s)}, Adopt: true}, 100); err != nil {
 				t.Fatalf("Apply = %v", err)

@@ -23,6 +23,42 @@ var (
 	smallContexts = []string{"", "", "", "org=1", "org=2"}
 )
 
+// furnished is the small world with permissions in its roles, some hierarchy and some rules: dense enough that most
+// of what happens in it matters to some rule.
+func furnished(t *rapid.T) both {
+	b := smallWorld()
+	b.w.now = 100
+	var ops []Op
+	for i, p := range smallPerms {
+		if rapid.IntRange(0, 3).Draw(t, "carries") > 0 {
+			ops = append(ops, GrantPermission{smallRoles[i], p})
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "edges") {
+		ops = append(ops, AddInheritance{rapid.SampledFrom(smallRoles).Draw(t, "senior"), rapid.SampledFrom(smallRoles).Draw(t, "junior"),
+			rapid.SampledFrom([]EdgeMode{Both, Activate}).Draw(t, "mode")})
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "groups") {
+		ops = append(ops, AddGroupRole{rapid.SampledFrom(smallGroups).Draw(t, "group"), rapid.SampledFrom(smallRoles).Draw(t, "role")})
+	}
+	for _, id := range smallRules[:rapid.IntRange(0, 3).Draw(t, "rules")] {
+		r := drawRule(t)
+		r.ID = id
+		ops = append(ops, CreateRule{Rule: r})
+	}
+	for _, op := range ops {
+		w, code := b.w.step([]Op{op}, 100)
+		res, err := b.s.Apply(By{}, Changeset{Ops: []Op{op}}, 100)
+		if err != nil || codeOf(res.Why) != code {
+			t.Fatalf("%T%+v: got %v %v, want %q", op, op, res.Why, err, code)
+		}
+		if code == "" {
+			b.w = w
+		}
+	}
+	return b
+}
+
 // both is a state and the oracle's world, built from the same rows.
 type both struct {
 	s *State
@@ -297,8 +333,7 @@ func (b both) sound(t interface{ Fatalf(string, ...any) }, f Finding, r Rule) {
 func TestTheEngineAgreesWithTheOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		b := smallWorld()
-		b.w.now = 100
+		b := furnished(t)
 		now := Instant(100)
 		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			if rapid.IntRange(0, 9).Draw(t, "tick") == 0 {

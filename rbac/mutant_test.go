@@ -95,9 +95,9 @@ var mutantStages = []struct {
 	checks int
 }{
 	{"Gaps|WhatCannot|Nobody|Limits|ManyCandidates|Witness", 1},
-	{"Agrees|Choice|Fixes|Static|KeptUp", 60},
-	{".", 200},
-	{"Agrees|Choice|Fixes|Static|KeptUp|Time|Names", 2000},
+	{"Worse|Agrees|Choice|Fixes|Static|KeptUp", 60},
+	{".", 150},
+	{"Worse|Agrees|Choice|Fixes|Static|KeptUp|Time", 1500},
 }
 
 // runMutant reports whether a stage of the tests notices mutant id. One that does not end is noticed too.

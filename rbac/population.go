@@ -82,7 +82,7 @@ func (p *Population) refresh(i int32) {
 
 	sc := p.snap.borrow()
 	defer p.snap.give(sc)
-	sc.points = points(sc.points, p.now, p.held[i])
+	sc.points = points(sc.points[:0], p.now, p.held[i])
 	for _, t := range sc.points {
 		p.snap.gather(sc.after, p.held[i], t, view{anyContext, true, allClasses})
 		p.snap.count(&sc.tally, sc.after)
@@ -189,7 +189,7 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 	one := [1]Grant{g}
 	sc.holdings[1] = append(sc.holdings[1], p.held[i]...)
 	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], &p.contexts)
-	sc.worse = s.worsened(sc.worse, sc, p.held[i], sc.holdings[1], p.now)
+	sc.worse = s.worsened(sc.worse[:0], sc, p.held[i], sc.holdings[1], p.now)
 	var out []RuleID
 	for _, r := range s.rulesIn(sc.worse) {
 		if len(minus(s.windowsOf(sc.worse, r), covered(&s.rules[r], p.exceptions[i]))) > 0 {
@@ -259,7 +259,6 @@ func (p *Population) Preview(after *Snapshot, found func(SubjectID, RuleID)) {
 		if !slices.ContainsFunc(held, func(h holding) bool { return changed[h.node] }) {
 			continue
 		}
-		sc.worse, sc.stand = sc.worse[:0], sc.stand[:0]
 		sc.holdings[1] = rebased(sc.holdings[1][:0], held, node)
 		worse, _ := after.compared(sc, p.snap, was, held, sc.holdings[1], p.now)
 		for _, r := range after.rulesIn(worse) {

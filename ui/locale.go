@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +23,9 @@ var localeFiles embed.FS
 
 // languages are those we have texts in; the first is the default.
 var languages = []string{"en", "zh-Hans"}
+
+// Languages lists the languages of the pages (BCP 47), the default first, for discovery's ui_locales_supported.
+func Languages() []string { return slices.Clone(languages) }
 
 var languageMatcher = language.NewMatcher([]language.Tag{language.English, language.SimplifiedChinese})
 
@@ -152,3 +157,6 @@ func (l *locale) when(t time.Time) string {
 	}
 	return t.Format("2 Jan 2006, 15:04 UTC")
 }
+
+// Languages are those the pages speak (BCP 47), for the provider's metadata.
+func Languages() []string { return slices.Clone(languages) }

@@ -58,6 +58,7 @@ func NewKeyring(c KeyringConfig) (*Keyring, error) {
 	if c.DB == nil || c.Log == nil {
 		return nil, errors.New("keyring: DB and Log are required")
 	}
+	c.Policy = c.Policy.WithDefaults()
 	for _, alg := range c.Policy.Algs {
 		if !slices.Contains(algorithms, alg) {
 			return nil, fmt.Errorf("keyring: %q is not one of %v", alg, algorithms)

@@ -158,7 +158,6 @@ func TestLogoutAsks(t *testing.T) {
 			}
 			// Yes ends the session, and still goes nowhere that it may not.
 			form := e.pages.prompt.Fields
-			form.Set(confirmField, "yes")
 			fresh, freshCookie := e.signedIn(ada)
 			e.post(logoutPath, form, withCookie(freshCookie), sameOrigin)
 			if e.live(fresh.ID) {

@@ -70,7 +70,7 @@ func build(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 		Issuer: cfg.Issuer, DB: db, Keys: ring, SignIn: signIn,
 		Issuing: auth.Issuing{Issuer: cfg.Issuer, Key: secrets.refresh, Defaults: cfg.lifetimes()},
 		Cookies: web.Cookies{HTTPS: https}, Pages: pages, Outbound: outbound.New(outbound.Config{Allow: cfg.allowed}), Log: log,
-		Coalesce: refusals.Add, Count: metrics.Endpoint,
+		Coalesce: refusals.Add, Count: metrics.Endpoint, Locales: ui.Languages(),
 	})
 	if err != nil {
 		return nil, err

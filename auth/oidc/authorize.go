@@ -18,6 +18,9 @@ import (
 	"github.com/countersign-id/countersign/store"
 )
 
+// authorizeEndpoint is what counts of authorization requests are kept under, whichever door their answer leaves by.
+const authorizeEndpoint = "GET " + authorizePath
+
 // authorize is the authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2). A browser whose session meets every
 // demand gets its code at once; any other goes on to the sign-in pages, or back with a refusal.
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
@@ -203,7 +206,7 @@ func (p *Provider) atOnce(w http.ResponseWriter, r *http.Request, q *request, to
 	case code == "":
 		return f, false, nil
 	}
-	p.count(r.Pattern, "ok")
+	p.count(authorizeEndpoint, "ok")
 	return f, true, p.answer(w, r, q, url.Values{"code": {code}}, false)
 }
 
@@ -232,7 +235,7 @@ func (p *Provider) signInFor(w http.ResponseWriter, r *http.Request, f auth.Flow
 	if err != nil {
 		return err
 	}
-	p.count(r.Pattern, "sign_in")
+	p.count(authorizeEndpoint, "sign_in")
 	redirect(w, SignInPath(kept.ID))
 	return nil
 }
@@ -300,7 +303,7 @@ func (p *Provider) refusedHere(r *http.Request, client string, err error) error 
 // refuse answers an authorization request with an error response (RFC 6749 §4.1.2.1).
 func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, q *request, f *fault.Error, byForm bool) error {
 	name, _ := oauthError(f)
-	p.count(r.Pattern, name)
+	p.count(authorizeEndpoint, name)
 	if !q.none {
 		p.note(r, string(q.client.ID), f)
 	}

@@ -56,7 +56,7 @@ func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		redirect(w, back)
 		return nil
 	}
-	p.count("GET "+authorizePath, "ok")
+	p.count(authorizeEndpoint, "ok")
 	return p.answer(w, r, q, url.Values{"code": {code}}, byForm)
 }
 
@@ -84,7 +84,7 @@ func (p *Provider) Refuse(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		return nil
 	}
 	name, _ := oauthError(errAccessDenied)
-	p.count("GET "+authorizePath, name)
+	p.count(authorizeEndpoint, name)
 	return p.answer(w, r, q, url.Values{"error": {name}, "error_description": {describe(errAccessDenied.Text)}}, true)
 }
 

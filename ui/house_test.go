@@ -97,7 +97,7 @@ func (r *house) build(change []func(*Config)) {
 	must(err)
 	provider, err := oidc.New(oidc.Config{
 		Issuer: issuer, DB: r.db, Keys: keys, SignIn: signIn, Issuing: auth.Issuing{Issuer: issuer, Key: make(auth.Secret, 32)},
-		Cookies: web.Cookies{HTTPS: true}, Pages: pages, Outbound: outbound.New(outbound.Config{}), Log: log,
+		Cookies: web.Cookies{HTTPS: true}, Pages: pages, Outbound: outbound.New(outbound.Config{}), Log: log, FlowsPerMinute: 100,
 	})
 	must(err)
 	cfg := Config{

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -157,6 +156,3 @@ func (l *locale) when(t time.Time) string {
 	}
 	return t.Format("2 Jan 2006, 15:04 UTC")
 }
-
-// Languages are those the pages speak (BCP 47), for the provider's metadata.
-func Languages() []string { return slices.Clone(languages) }

@@ -15,7 +15,7 @@ import (
 	"github.com/countersign-id/countersign/store"
 )
 
-// Config is what a Server needs. All fields are required but the last three.
+// Config is what a Server needs. All fields are required but the last two.
 type Config struct {
 	DB        *store.DB
 	OIDC      *oidc.Provider
@@ -31,8 +31,6 @@ type Config struct {
 	Coalesce func(audit.Event)
 	// Count is told how each password attempt ended: "ok", "refused", "throttled", "busy". Nil counts nothing.
 	Count func(outcome string)
-	// FlowsPerMinute bounds how many sign-ins to our own pages one source may begin in a minute; 0 means 600.
-	FlowsPerMinute int
 }
 
 // Server serves the pages of a deployment. It is safe for concurrent use.
@@ -46,7 +44,6 @@ type Server struct {
 	cookies   web.Cookies
 	coalesce  func(audit.Event)
 	count     func(outcome string)
-	flows     web.Tap
 	handler   http.Handler
 }
 
@@ -60,16 +57,13 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		Pages: c.Pages, db: c.DB, oidc: c.OIDC, signIn: c.SignIn, passwords: c.Passwords, rules: c.Rules, cookies: c.Cookies,
-		coalesce: c.Coalesce, count: c.Count, flows: web.Tap{PerMinute: c.FlowsPerMinute},
+		coalesce: c.Coalesce, count: c.Count,
 	}
 	if s.coalesce == nil {
 		s.coalesce = func(audit.Event) {}
 	}
 	if s.count == nil {
 		s.count = func(string) {}
-	}
-	if s.flows.PerMinute <= 0 {
-		s.flows.PerMinute = 600
 	}
 	var err error
 	s.handler, err = s.serve()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
@@ -156,7 +155,7 @@ func (s *Server) postIdentify(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if form.Get("flow") == "" && !s.flows.Pass(web.SourceOf(r.Context()).Network, time.Now()) {
+	if form.Get("flow") == "" && !s.oidc.MayBegin(web.SourceOf(r.Context()).Network) {
 		return auth.ErrThrottled
 	}
 

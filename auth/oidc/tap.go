@@ -44,3 +44,6 @@ func (t *tap) pass(source string, now time.Time) bool {
 	t.counts[source]++
 	return true
 }
+
+// MayBegin counts a sign-in that source is about to begin elsewhere, at our own pages, and reports whether it may.
+func (p *Provider) MayBegin(source string) bool { return p.flows.pass(source, time.Now()) }

@@ -102,9 +102,9 @@ var atomic = []promise{
 		account(t, db, "a")
 	}},
 	{"bounds how long a transaction may take", func(t *testing.T, open opener) {
-		db := open(func(c *store.Config) { c.Timeout = 50 * time.Millisecond })
+		db := open(func(c *store.Config) { c.Timeout = 3 * time.Second })
 		err := db.Update(t.Context(), func(tx *store.Tx) error {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(3200 * time.Millisecond)
 			_, err := tx.CountAccounts(t.Context())
 			return err
 		})

@@ -195,13 +195,8 @@ func CompleteSetup(ctx context.Context, tx Tx, token string, n NewAccount, o Ori
 	if err != nil {
 		return Account{}, err
 	}
-	for _, r := range rbac.BuiltIn() {
-		if err := rbac.AddRole(ctx, tx, "setup", r); err != nil && !fault.Is(err, fault.Conflict) {
-			return Account{}, err
-		}
-		if err := rbac.AssignRole(ctx, tx, "setup", string(a.Person), r.Name); err != nil {
-			return Account{}, err
-		}
+	if err := rbac.AssignBuiltIn(ctx, tx, "setup", string(a.Person)); err != nil {
+		return Account{}, err
 	}
 	return a, tx.Record(ctx, audit.Event{
 		Kind: audit.SetupCompleted, Outcome: audit.OK, Actor: "setup", Subject: a.ID.actor(), Request: o.Request, Personal: o.personal(),

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/hashicorp/go-retryablehttp"
 	"github.com/ory/fosite"
 
 	"github.com/countersign-id/countersign/auth"
@@ -30,8 +31,7 @@ func newFosite(p *Provider) *fosite.Fosite {
 		EnforcePKCE:                  true,                                     // judge and auth.Redeem do; this is for a handler of fosite's, should one ever be added
 		OmitRedirectScopeParam:       true,
 		ClientSecretsHasher:          noSecrets{},
-		HTTPClient:                   nil,
-		JWKSFetcherStrategy:          nil,
+		HTTPClient:                   &retryablehttp.Client{HTTPClient: &http.Client{Transport: noFetch{}}, CheckRetry: neverAgain},
 		ClientAuthenticationStrategy: p.fositeAuthenticate,
 		AuthorizeEndpointHandlers:    fosite.AuthorizeEndpointHandlers{authorizeHandler{p}},
 		TokenEndpointHandlers:        fosite.TokenEndpointHandlers{codeHandler{p}, refreshHandler{p}, clientHandler{p}, otherHandler{}},
@@ -96,6 +96,15 @@ var errNoSecrets = errors.New("client secrets are compared by us")
 
 func (noSecrets) Compare(context.Context, []byte, []byte) error { return errNoSecrets }
 func (noSecrets) Hash(context.Context, []byte) ([]byte, error)  { return nil, errNoSecrets }
+
+// noFetch fetches nothing: what is fetched goes through the one guarded client (I8).
+type noFetch struct{}
+
+var errNoFetch = errors.New("fosite fetches nothing")
+
+func (noFetch) RoundTrip(*http.Request) (*http.Response, error) { return nil, errNoFetch }
+
+func neverAgain(context.Context, *http.Response, error) (bool, error) { return false, nil }
 
 // carrier is what a fosite session is to us: the thing that our handlers hand from one of fosite's steps to the next. It
 // is never stored, so fosite has no claims to change behind our back (fosite-17).

@@ -93,9 +93,10 @@ var homes = map[string][]string{
 	"golang.org/x/text/":          {"auth", "auth/password", "ui"},
 	"golang.org/x/crypto/argon2":  {"auth/password"},
 
-	"github.com/ory/fosite":         {"auth/oidc"},
-	"github.com/go-jose/go-jose/v4": {"auth/oidc"},
-	"golang.org/x/sync/":            {"auth/oidc", "store", "auth/password"},
+	"github.com/ory/fosite":                 {"auth/oidc"},
+	"github.com/hashicorp/go-retryablehttp": {"auth/oidc"}, // fosite's HTTP client is of this type; ours fetches nothing
+	"github.com/go-jose/go-jose/v4":         {"auth/oidc"},
+	"golang.org/x/sync/":                    {"auth/oidc", "store", "auth/password"},
 
 	"github.com/pquerna/otp":          {"auth/totp"},
 	"github.com/go-webauthn/webauthn": {"auth/passkey"},

@@ -147,6 +147,27 @@ func TestClientAuthentication(t *testing.T) {
 	})
 }
 
+// sec-P23, I9: an unknown client costs what a wrong secret costs.
+func TestUnknownClientsCostTheSame(t *testing.T) {
+	t.Parallel()
+	eachEnd(t, func(t *testing.T, e *ends) {
+		_, secret := e.client("app", auth.Web, nil)
+		cost := func(id string) uint64 {
+			before := e.db.Statements()
+			if w := e.revokes(nil, basic(id, secret+"x")); w.Code != http.StatusUnauthorized {
+				t.Fatalf("%s: %d", id, w.Code)
+			}
+			return e.db.Statements() - before
+		}
+		if known, unknown := cost("app"), cost("nobody"); known != unknown {
+			t.Errorf("a wrong secret costs %d statements, an unknown client %d", known, unknown)
+		}
+		if auth.CheckSecret(nobody, "", e.clock.Now()) || auth.CheckSecret(nobody, secret, e.clock.Now()) {
+			t.Error("nobody has a secret")
+		}
+	})
+}
+
 func lowerScheme(r *http.Request) {
 	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "Basic", "basic", 1))
 }

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -9,7 +8,6 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -406,10 +404,6 @@ func (e *ends) eventsOf(kind audit.Kind) []audit.Event {
 }
 
 var loopbackOnly = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-
-// keep these until every test file is in.
-var _ = maps.Clone[map[string]any]
-var _ context.Context
 
 func b64std(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 

@@ -1,13 +1,19 @@
 package oidc
 
 import (
+	"bytes"
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +23,7 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 // published reads the JWKS of k as a relying party would.
@@ -343,6 +350,64 @@ func TestPrivateKeysAreNotPublished(t *testing.T) {
 	}
 }
 
+// sec-D07: what lies in the database's files holds no private key in clear.
+func TestPrivateKeysAreSealedAtRest(t *testing.T) {
+	t.Parallel()
+	cfg := storetest.SQLite(t)
+	db, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newTestKeyring(t, db, nil)
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var keys []auth.Key
+	if err := db.View(t.Context(), func(tx *store.Tx) (err error) { keys, err = tx.Keys(t.Context()); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	path := strings.TrimPrefix(cfg.Database, "sqlite:")
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if !bytes.Contains(raw, key.Public) {
+				t.Errorf("%s: the public key is not there, so this test looks in the wrong place", key.Alg)
+			}
+			if bytes.Contains(raw, secretPart(t, key.Private)) {
+				t.Errorf("sec-D07 %s: the private key lies in %s in clear", key.Alg, filepath.Base(file))
+			}
+		}
+	}
+}
+
+// secretPart returns bytes of a private key that are not its public half's too.
+func secretPart(t *testing.T, der []byte) []byte {
+	t.Helper()
+	parsed, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return der[len(der)-24:]
+	}
+	scalar, err := key.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scalar
+}
+
 func TestKeyringRefusesUnfitKeys(t *testing.T) {
 	t.Parallel()
 	db := databases["sqlite"](t)
@@ -401,5 +466,3 @@ func k2(t *testing.T) *Keyring {
 	}
 	return k
 }
-
-var _ = store.Config{}

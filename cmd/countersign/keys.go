@@ -39,9 +39,10 @@ func (c *cli) keysList() *cobra.Command {
 func (c *cli) keysRotate() *cobra.Command {
 	var alg string
 	cmd := &cobra.Command{
-		Use: "rotate", Short: "Publish new signing keys, to sign once they were published long enough", Args: exactly(),
-		Long: "Publish a new key for each algorithm, or for one. It begins to sign after keys.publish, so that relying parties have\n" +
-			"it before they meet it; the key before it stays published until its last token has died.",
+		Use: "rotate", Short: "Sign with new keys from now on", Args: exactly(),
+		Long: "Make a new signing key for each algorithm, or for one, that signs at once. The key before it stays published until its\n" +
+			"last token has died. Keys also turn over by themselves (keys.life), published a day before they sign: rotate is for when\n" +
+			"you cannot wait. Relying parties that fetch the key set again for an unknown key id, as they should, notice nothing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			return c.withKeys(ctx, func(db *store.DB, ring *oidc.Keyring) error {

@@ -141,7 +141,7 @@ var icons = sync.OnceValue(func() map[string]template.HTML {
 		s := string(read(strings.TrimPrefix(name, "assets/")))
 		s = s[strings.Index(s, "<svg"):strings.LastIndex(s, "</svg>")]
 		s = s[strings.Index(s, ">")+1:]
-		m[strings.TrimSuffix(path.Base(name), ".svg")] = template.HTML(strings.Join(strings.Fields(s), " ")) //nolint:gosec // embedded
+		m[strings.TrimSuffix(path.Base(name), ".svg")] = template.HTML(strings.Join(strings.Fields(s), " ")) // embedded
 	}
 	return m
 })
@@ -153,5 +153,5 @@ func icon(name string, classes ...string) (template.HTML, error) {
 		return "", fmt.Errorf("no icon %q", name)
 	}
 	class := template.HTMLEscapeString(strings.Join(append([]string{"i"}, classes...), " "))
-	return template.HTML(`<svg class="`+class+`" viewBox="0 0 24 24" aria-hidden="true" focusable="false">`) + body + "</svg>", nil //nolint:gosec // escaped above
+	return template.HTML(`<svg class="`+class+`" viewBox="0 0 24 24" aria-hidden="true" focusable="false">`) + body + "</svg>", nil // escaped above
 }

@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"log/slog"
 	"net/http"
 
 	"github.com/countersign-id/countersign/internal/fault"
@@ -69,9 +68,4 @@ func (p *Pages) Fault(w http.ResponseWriter, r *http.Request, e *fault.Error) {
 		p.log.ErrorContext(r.Context(), "fault page", "request", web.RequestID(r.Context()), "err", err)
 		http.Error(w, e.Text, e.Kind.Status())
 	}
-}
-
-// logged is for the few places that answer although something went wrong.
-func (p *Pages) logged(r *http.Request, what string, err error) {
-	p.log.LogAttrs(r.Context(), slog.LevelError, what, slog.String("request", web.RequestID(r.Context())), slog.Any("err", err))
 }

@@ -158,5 +158,5 @@ func (f frame) Moment(t time.Time) template.HTML {
 		return ""
 	}
 	t = t.UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), template.HTMLEscapeString(f.when(t)))) //nolint:gosec // both parts are made here
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, t.Format(time.RFC3339), template.HTMLEscapeString(f.when(t)))) // both parts are made here
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/auth/oidc"
@@ -158,11 +159,8 @@ var againPage = page[struct{}](signInShell, "signin/again.html")
 func initials(name string) string {
 	var first []rune
 	for word := range strings.FieldsFuncSeq(name, func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune("._-@", c) }) {
-		for _, c := range word {
-			if unicode.IsLetter(c) || unicode.IsDigit(c) {
-				first = append(first, unicode.ToUpper(c))
-			}
-			break
+		if c, _ := utf8.DecodeRuneInString(word); unicode.IsLetter(c) || unicode.IsDigit(c) {
+			first = append(first, unicode.ToUpper(c))
 		}
 		if len(first) == 2 {
 			break

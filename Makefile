@@ -33,7 +33,7 @@ check: ## run the quick part, in under a minute
 
 .PHONY: bench
 bench: ## print requests per second, latencies and processor time
-	$(GO) run ./internal/bench $(ARGS)
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),3s) ./cmd/countersign ./auth/password ./auth/oidc $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz test for FUZZTIME (30s) each

@@ -225,13 +225,18 @@ func TestTLSIsServedAndRenewed(t *testing.T) {
 	if got := resp.Header.Get("Strict-Transport-Security"); got == "" {
 		t.Error("no Strict-Transport-Security under https")
 	}
-	if resp, err := client.Get(d.issuer + "/login"); err == nil {
-		for _, c := range resp.Cookies() {
-			if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure {
-				t.Errorf("sec-R12 cookie %s is not bound to this host", c.Name)
-			}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if resp, err = client.Get(d.issuer + "/account"); err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if len(resp.Cookies()) == 0 {
+		t.Error("a sign-in was begun without a cookie")
+	}
+	for _, c := range resp.Cookies() {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly {
+			t.Errorf("sec-R12 cookie %s is not bound to this host, or scripts can read it", c.Name)
 		}
-		resp.Body.Close()
 	}
 	time.Sleep(1100 * time.Millisecond) // modification times are told apart by the second on some file systems
 	roots.AddCert(selfSigned(t, cert, key))

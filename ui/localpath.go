@@ -9,7 +9,7 @@ import (
 // one leading slash, no empty or dotted segment, no backslash, no control character, none of these percent-encoded, and
 // nothing that a browser or a proxy could read as a host.
 func localPath(s, fallback string) string {
-	if len(s) > 2048 || !strings.HasPrefix(s, "/") || !plain(s) {
+	if len(s) > 2048 || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") || !plain(s) {
 		return fallback
 	}
 	u, err := url.Parse(s)

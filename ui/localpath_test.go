@@ -12,7 +12,7 @@ import (
 func TestOnlyLocalPathsAreFollowed(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
-		"", " ", "account", "account/home", "//evil.example", "///evil.example", "////evil.example", `/\evil.example`, `\\evil.example`, `/\/evil.example`, `\/evil.example`,
+		"", " ", "account", "account/home", "//", "//?x", "//evil.example", "///evil.example", "////evil.example", `/\evil.example`, `\\evil.example`, `/\/evil.example`, `\/evil.example`,
 		"/\t/evil.example", "/\n/evil.example", "/\r\nSet-Cookie: a=b", "/%09/evil.example", "/%0a/evil.example", "/%0d%0aLocation:%20https://evil.example", "/%2f/evil.example",
 		"/%2f%2fevil.example", "/%5cevil.example", "/%5c%5cevil.example", "/%252f%252fevil.example", "https://evil.example", "http:evil.example", "https:/evil.example", "https:evil.example",
 		"HTTPS://evil.example", "javascript:alert(1)", "/javascript:alert(1)\x00", "data:text/html,x", "//evil.example/%2e%2e", "/..//evil.example", "/../evil", "/./x", "/a//b", "/a/../../b", "/%2e%2e/x",
@@ -31,7 +31,7 @@ func TestOnlyLocalPathsAreFollowed(t *testing.T) {
 }
 
 func FuzzLocalPath(f *testing.F) {
-	for _, s := range []string{"/", "//a", "/%2f", `/\a`, "/a?b=c", "/\t/a"} {
+	for _, s := range []string{"/", "//a", "/%2f", `/\a`, "/a?b=c", "/\t/a", "//"} {
 		f.Add(s)
 	}
 	base, _ := url.Parse("https://id.northwind.example/login")

@@ -20,13 +20,9 @@ import (
 const patience = 30 * time.Second
 
 // program builds the binary as the Dockerfile does, but for -trimpath, which would compile everything
-// a second time.
+// a second time. TestMain removes it.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "countersign-packaging-")
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "countersign")
+	file := filepath.Join(scratch, "countersign")
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w -X main.version=packaged", "-o", file, "./cmd/countersign")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -36,11 +32,17 @@ var program = sync.OnceValues(func() (string, error) {
 	return file, nil
 })
 
+// scratch holds the program.
+var scratch string
+
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if file, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(file))
+	var err error
+	if scratch, err = os.MkdirTemp("", "countersign-packaging-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
+	code := m.Run()
+	os.RemoveAll(scratch)
 	os.Exit(code)
 }
 

@@ -3,7 +3,7 @@
 //
 // A test that cannot run on a machine skips itself and says why; the closing summary repeats it.
 // Where CI=true nothing may be missing: such a test counts as failed, unless its reason begins with
-// "optional: ", as for data sets that are not part of the repository.
+// "optional: ", as for data sets that are not part of the repository, or it is "a campaign of make fault".
 package main
 
 import (

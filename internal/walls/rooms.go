@@ -24,7 +24,8 @@ var rooms = map[string]room{
 	"internal/fault": {kind: domain},
 	"audit":          {kind: domain, ours: []string{"internal/fault"}},
 	"rbac":           {kind: domain, ours: []string{"audit", "internal/fault"}},
-	"rbac/rulesets":  {kind: domain},
+	"rbac/ansi":      {kind: domain, ours: []string{"rbac", "audit", "internal/fault"}},
+	"rbac/rulesets":  {kind: domain, ours: []string{"rbac", "internal/fault"}},
 	"auth":           {kind: domain, ours: []string{"rbac", "audit", "internal/fault"}},
 
 	"auth/password": {ours: []string{"auth", "internal/fault"}},

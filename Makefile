@@ -41,7 +41,7 @@ fuzz: ## fuzz every fuzz test for FUZZTIME (30s) each
 
 .PHONY: fault
 fault: ## run the fault campaign CAMPAIGN; without one, list them
-	@scripts/fault $(CAMPAIGN)
+	@$(GO) run ./internal/campaign $(CAMPAIGN)
 
 .PHONY: screenshots
 screenshots: ## draw the pages again, into docs/images

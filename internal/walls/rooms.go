@@ -63,6 +63,7 @@ var rooms = map[string]room{
 	"store/storetest":    {kind: proof, ours: everything},
 	"internal/leash":     {kind: proof},
 	"internal/pgtest":    {kind: proof, ours: []string{"internal/leash"}},
+	"internal/campaign":  {kind: proof},
 	"internal/tally":     {kind: proof, ours: []string{"internal/pgtest"}},
 	"internal/rig":       {kind: proof, ours: everything},
 	"internal/bench":     {kind: proof, ours: everything},

@@ -1,7 +1,9 @@
 package audit
 
+//go:generate go test . -run TestEventsPage -update
+
 // Kinds are written by exactly the rooms whose effects they tell of. The first sentence of each
-// comment is the entry in docs/events.md, which a test keeps in step (go test ./audit -update).
+// comment is the entry in docs/events.md, which a test keeps in step (make docs).
 
 // Sessions: a person's browser and the server's memory of it.
 const (

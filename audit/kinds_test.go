@@ -34,7 +34,7 @@ func TestEventsPageListsEveryKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("docs/events.md is stale: go test ./audit -run %s -update", t.Name())
+		t.Error("docs/events.md is stale: make docs")
 	}
 }
 
@@ -42,7 +42,7 @@ const eventsHead = `# Events
 
 Every change and every refusal is an event, written in the transaction of its effect, and is put
 into the audit log within a second. This page lists the kinds. It is made from audit/kinds.go:
-change it there and run ` + "`go test ./audit -run EventsPage -update`" + `.
+change it there and run ` + "`make docs`" + `.
 
 A kind is stable: it is never renamed and never used for something else. An event's outcome is
 ` + "`ok`, `refused` or `failed`" + `; where it is not ` + "`ok`" + `, its code is that of problems.md.

@@ -135,7 +135,7 @@ func putCheckpoint(ctx context.Context, tx Tx, signer note.Signer, head, next Ch
 	if err := tx.PutCheckpoint(ctx, next.Size, signed); err != nil {
 		return fmt.Errorf("put checkpoint: %w", err)
 	}
-	if head.Size == 0 || !head.At.Truncate(time.Hour).Equal(next.At.Truncate(time.Hour)) {
+	if !head.At.Truncate(time.Hour).Equal(next.At.Truncate(time.Hour)) {
 		return nil
 	}
 	if err := tx.DropCheckpoint(ctx, head.Size); err != nil {

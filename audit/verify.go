@@ -299,7 +299,7 @@ func bodiless(e *Entry) bool {
 func (w *walk) compare(signed map[int64][]byte) {
 	size := w.edge.size
 	msg, ok := signed[size]
-	if size == w.extent.Signed && w.extent.Head != nil {
+	if size > 0 && size == w.extent.Signed {
 		msg, ok = w.extent.Head, true
 	}
 	if ok {
@@ -334,8 +334,6 @@ func (w *walk) end(ctx context.Context) error {
 		return w.cut(ctx)
 	case w.outside > end:
 		w.bad(Truncated, end, w.outside-1, "The log ends before entry %d; the outside checkpoint signed %d entries.", end, w.outside)
-	case w.fits < end:
-		w.bad(Unsigned, w.fits, end-1, "From entry %d on the log is under no checkpoint of its own.", w.fits)
 	case w.extent.Entries > end:
 		w.bad(Inserted, 0, 0, "%d entries hold positions below 0.", w.extent.Entries-end)
 	}

@@ -108,7 +108,7 @@ func (db *DB) Close() error {
 	return errors.Join(db.readers.Close(), db.writers.Close())
 }
 
-// Ping reports whether the database answers and can be written to by a new transaction.
+// Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {
 	return db.View(ctx, func(tx *Tx) error {
 		_, err := tx.ints(ctx, "SELECT 1")

@@ -137,23 +137,3 @@ func CheckSecret(c Client, secret string, now time.Time) bool {
 	}
 	return match == 1 && secret != ""
 }
-
-// Withdraw takes back an account's consent to a client and ends its grants.
-func Withdraw(ctx context.Context, tx Tx, by string, a AccountID, c ClientID) error {
-	if err := tx.LockAccount(ctx, a); err != nil {
-		return err
-	}
-	ok, err := tx.DropConsent(ctx, a, c)
-	if err != nil {
-		return err
-	}
-	// Grants end whether or not a consent was there: a first-party client has none, and its owner may still want it out.
-	ended, err := ending{by: by, account: a, why: "consent-withdrawn"}.grants(ctx, tx, GrantFilter{Account: a, Client: c})
-	if err != nil || !ok && ended == 0 {
-		return err
-	}
-	return tx.Record(ctx, audit.Event{
-		Kind: audit.ConsentWithdrawn, Outcome: audit.OK, Actor: by, Subject: a.actor(), Client: string(c),
-		Detail: map[string]string{"grants": strconv.Itoa(ended)},
-	})
-}

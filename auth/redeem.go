@@ -23,9 +23,8 @@ type Redemption struct {
 	Source      string
 }
 
-// Issued is what the token endpoint may now mint. Refused is set instead when the answer is no. Where Grant has no ID then, what
-// was presented reached no grant that still counted and no event was written: the door hands an audit.GrantRefused to the
-// coalescer.
+// Issued is what the token endpoint may now mint. Refused is set instead when the answer is no. Where Grant has no ID then, no
+// grant changed and no event was written: the door hands an audit.GrantRefused to the coalescer.
 type Issued struct {
 	Grant        Grant
 	Account      Account
@@ -66,7 +65,7 @@ func (p Issuing) Redeem(ctx context.Context, tx Tx, r Redemption) (Issued, error
 		return Issued{}, err
 	}
 	if refused != nil {
-		return no.record(ctx, tx, g, refused, refused.Code)
+		return Issued{Refused: refused}, nil // the code is good, the request asks for too much: it may try again
 	}
 
 	now, life := tx.Now(), p.LifetimesOf(st.client)
@@ -134,7 +133,8 @@ func (n refusal) end(ctx context.Context, tx Tx, g Grant, why string) (Issued, e
 		return Issued{Refused: ErrInvalidGrant}, err
 	}
 	if why != whyReused {
-		return n.record(ctx, tx, g, ErrInvalidGrant, why)
+		err := tx.Record(ctx, g.event(audit.GrantRefused, audit.Refused, why, n.actor, n.request, n.source))
+		return Issued{Grant: g, Refused: ErrInvalidGrant}, err
 	}
 	err = tx.Record(ctx, g.event(audit.GrantReused, audit.Refused, why, n.actor, n.request, n.source))
 	if err != nil {
@@ -143,10 +143,4 @@ func (n refusal) end(ctx context.Context, tx Tx, g Grant, why string) (Issued, e
 	return Issued{Grant: g, Refused: ErrInvalidGrant}, tx.Notify(ctx, Message{
 		Account: g.Account, Text: "grant-reused", Detail: map[string]string{"client": string(g.Client)},
 	})
-}
-
-// record tells that g yielded nothing this time.
-func (n refusal) record(ctx context.Context, tx Tx, g Grant, refused *fault.Error, why string) (Issued, error) {
-	return Issued{Grant: g, Refused: refused},
-		tx.Record(ctx, g.event(audit.GrantRefused, audit.Refused, why, n.actor, n.request, n.source))
 }

@@ -65,8 +65,8 @@ func (p Issuing) refresh(ctx context.Context, tx Tx, r Renewal, id GrantID, gene
 		issued, err := no.end(ctx, tx, g, why)
 		return issued, false, err
 	}
-	if why := st.refreshable(g); why != "" {
-		issued, err := no.record(ctx, tx, g, ErrInvalidGrant, why)
+	if why := st.refreshable(g); why != "" { // what it stood on is gone, and does not come back to this family
+		issued, err := no.end(ctx, tx, g, why)
 		return issued, false, err
 	}
 	access, refused, err := p.mint(ctx, tx, g, st, r.Scopes, r.Resources)
@@ -74,8 +74,7 @@ func (p Issuing) refresh(ctx context.Context, tx Tx, r Renewal, id GrantID, gene
 		return Issued{}, false, err
 	}
 	if refused != nil {
-		issued, err := no.record(ctx, tx, g, refused, refused.Code)
-		return issued, false, err
+		return Issued{Refused: refused}, false, nil
 	}
 
 	from := g.Generation

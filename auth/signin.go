@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -122,21 +121,6 @@ func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte,
 	return f, err
 }
 
-// needConsent says whether f's account has to be asked before c gets what f asks for.
-func needConsent(ctx context.Context, tx Tx, f Flow, c Client) (bool, error) {
-	switch {
-	case c.ID == "" || c.FirstParty:
-		return false, nil
-	case f.AskConsent:
-		return true, nil
-	}
-	given, err := tx.Consent(ctx, f.Account, c.ID)
-	if fault.Is(err, fault.NotFound) {
-		return true, nil
-	}
-	return !given.Covers(f.Scopes), err
-}
-
 // Keep gives a flow that Begin returned its ID and its row.
 func Keep(ctx context.Context, tx Tx, f Flow) (Flow, error) {
 	if f.ID != "" || f.Next() == Done {
@@ -192,12 +176,9 @@ func (p SignIn) try(ctx context.Context, tx Tx, name string, acc Account, o Orig
 		return Attempt{}, errors.New("sign-in has no dummy hash")
 	}
 	a := Attempt{Hash: p.Dummy, Dummy: true}
-	var pw Password
-	if acc.ID != "" {
-		var err error
-		if pw, err = tx.Password(ctx, acc.ID); err != nil && !fault.Is(err, fault.NotFound) {
-			return Attempt{}, err
-		}
+	pw, err := tx.Password(ctx, acc.ID) // asked for nobody's too, so that a name somebody has takes no longer than one nobody has
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Attempt{}, err
 	}
 	ok, err := p.spend(ctx, tx, &a, name, acc, pw, o)
 	if err != nil {
@@ -324,58 +305,6 @@ func refuseAttempt(ctx context.Context, tx Tx, a Attempt, f Flow, refused *fault
 	return f, refused, tx.Record(ctx, audit.Event{
 		Kind: audit.SessionRefused, Outcome: audit.Refused, Code: why, Subject: a.Account.actor(), Client: string(f.Client),
 		Request: o.Request, Personal: o.personal(),
-	})
-}
-
-// AllowScopes records what the person allowed on the consent page: the required scopes and those ticked. Earlier consents to
-// scopes not asked for this time stay.
-func AllowScopes(ctx context.Context, tx Tx, f Flow, scopes []string) (Flow, error) {
-	if f.Next() != Allow {
-		return f, ErrStep
-	}
-	for _, s := range scopes {
-		if !slices.Contains(f.Scopes, s) {
-			return f, ErrScope
-		}
-	}
-	f.Allowed = nil
-	for _, s := range f.Scopes {
-		if RequiredScope(s) || slices.Contains(scopes, s) {
-			f.Allowed = append(f.Allowed, s)
-		}
-	}
-	f.Consented = true
-	if err := keepOn(ctx, tx, f); err != nil {
-		return f, err
-	}
-	return f, giveConsent(ctx, tx, f)
-}
-
-// RequiredScope reports whether the consent page offers no choice about scope: without it nothing is granted at all.
-func RequiredScope(scope string) bool { return scope == "openid" }
-
-func giveConsent(ctx context.Context, tx Tx, f Flow) error {
-	if err := tx.LockAccount(ctx, f.Account); err != nil {
-		return err
-	}
-	given, err := tx.Consent(ctx, f.Account, f.Client)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		given = Consent{Account: f.Account, Client: f.Client, GivenAt: tx.Now()}
-	case err != nil:
-		return err
-	}
-	kept := slices.DeleteFunc(slices.Clone(given.Scopes), func(s string) bool { return slices.Contains(f.Scopes, s) })
-	given.Scopes = append(kept, f.Allowed...)
-	slices.Sort(given.Scopes)
-	given.Scopes = slices.Compact(given.Scopes)
-	given.UpdatedAt = tx.Now()
-	if err := tx.PutConsent(ctx, given); err != nil {
-		return err
-	}
-	return tx.Record(ctx, audit.Event{
-		Kind: audit.ConsentGiven, Outcome: audit.OK, Actor: f.Account.actor(), Subject: f.Account.actor(), Client: string(f.Client),
-		Detail: map[string]string{"scopes": strings.Join(f.Allowed, " ")},
 	})
 }
 

@@ -16,6 +16,7 @@ type Standing struct {
 	Token   AccessToken
 	Client  Client
 	Account Account // zero for client_credentials
+	Grant   Grant   // likewise
 	Active  bool
 	Why     string // why not
 }
@@ -63,6 +64,7 @@ func (s Standing) ofGrant(ctx context.Context, tx Tx) (Standing, error) {
 	if err != nil {
 		return s, ignoreMissing(err, &s.Why, "revoked")
 	}
+	s.Grant = g
 	if g.State != GrantLive || g.Client != s.Token.Client || g.Account != s.Token.Account {
 		s.Why = "revoked"
 		return s, nil

@@ -38,11 +38,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 		if mayRead(s, p.issuer) != nil {
 			return nil
 		}
-		g, err := tx.Grant(ctx, s.Token.Grant)
-		if err != nil {
-			return err
-		}
-		claims = personClaims(inUserinfo, s.Client, s.Account, s.Token.Scopes, g.Claims)
+		claims = personClaims(inUserinfo, s.Client, s.Account, s.Token.Scopes, s.Grant.Claims)
 		return nil
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -592,5 +593,64 @@ func TestStrangersCannotFillTheTableOfFlows(t *testing.T) {
 			}
 		}
 		wantTold(t, r.browser().authorize(r.ask(r.app, "prompt", "none")), "login_required") // writes nothing, so is not counted
+	})
+}
+
+func TestDiscoveryPromisesWhatIsServed(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		b := r.browser()
+		b.code(r.ask(r.app))
+		var m metadata
+		if err := json.Unmarshal(r.get(discoveryPath).Body.Bytes(), &m); err != nil {
+			t.Fatal(err)
+		}
+		for parameter, values := range map[string][]string{
+			"response_mode": m.ResponseModes, "response_type": m.ResponseTypes, "prompt": m.Prompts, "display": m.Displays,
+			"code_challenge_method": m.Challenges, "acr_values": m.ACRs,
+		} {
+			for _, v := range values {
+				if a := b.authorize(r.ask(r.app, parameter, v)); a.params.Has("error") || a.page == "fault" {
+					t.Errorf("%s=%s: answered %d %s %v", parameter, v, a.code, a.page, a.params)
+				}
+			}
+		}
+		for _, scope := range m.Scopes {
+			if !auth.IdentityScope(scope) {
+				t.Errorf("scope %s is promised and unknown", scope)
+			}
+		}
+		if m.RequestParameter || m.RequestURI || !m.IssInResponse || !m.ClaimsParameter {
+			t.Errorf("promises %+v", m)
+		}
+	})
+}
+
+func TestSecP22TheNonceComesBackExactly(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		b := r.browser()
+		for _, nonce := range []string{"n", `"><script>`, "+%2B %&=", "ñ 状态", strings.Repeat("n", 4<<10)} {
+			if id := claimsOf(t, r.tokensOf(r.app, b.code(r.ask(r.app, "nonce", nonce)))["id_token"]); id["nonce"] != nonce {
+				t.Errorf("nonce %q came back as %q", nonce, id["nonce"])
+			}
+		}
+		id := claimsOf(t, r.tokensOf(r.app, b.code(r.ask(r.app, "nonce", "")))["id_token"])
+		if _, ok := id["nonce"]; ok { // oidc-A6
+			t.Errorf("a nonce that was not sent: %v", id["nonce"])
+		}
+	})
+}
+
+func TestAHintGoesWithACrossSitePost(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		b := r.browser()
+		hint, err := r.keys.Sign("ES256", typID, map[string]any{"iss": testIssuer, "sub": "somebody", "aud": "app", "exp": 1, "sid": "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.code(r.ask(r.app))
+		a := b.posts(r.ask(r.app, "id_token_hint", hint, "prompt", "none"), "cross-site")
+		wantTold(t, b.get(a.location), "login_required")
+		wantTold(t, b.posts(r.ask(r.app, "response_type", "token"), "cross-site"), "unsupported_response_type")
+		wantPage(t, b.posts(r.ask(r.app, "redirect_uri", "https://evil.example"), "cross-site"), "unknown-redirect")
 	})
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/rbac"
+	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 const inactiveBody = `{"active":false}`
@@ -314,19 +316,57 @@ func TestRevocation(t *testing.T) {
 	})
 }
 
-// fosite-14: a store that does not answer is no revocation.
-func TestRevocationFailsLoudly(t *testing.T) {
+// fosite-14, I6: while the store cannot be written to, a revocation is not acknowledged and a client with a key is told to come
+// again, not that it lied.
+func TestAStoreThatCannotBeWrittenTo(t *testing.T) {
 	t.Parallel()
-	e := newEnds(t, databases["sqlite"](t), newClock())
+	cfg := storetest.SQLite(t)
+	db := openStore(t, cfg, 300*time.Millisecond)
+	e := newEnds(t, db, newClock())
 	s, _ := e.signedIn(e.account("ada"))
 	c, secret := e.client("app", auth.Web, nil)
-	got := e.issue(c, s, "openid")
-	if err := e.db.Close(); err != nil {
+	key, err := GenerateKey("ES256")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if w := e.post(revokePath, url.Values{"token": {got.bearer}}, basic("app", secret)); w.Code < 500 {
-		t.Errorf("fosite-14 without a store: %d %s, want 5xx", w.Code, w.Body)
+	e.client("keyed", auth.Web, func(c *auth.Client) { c.AuthMethod, c.JWKS = auth.AuthPrivateKeyJWT, setOf(key.Public(), "k", "") })
+	got := e.issue(c, s, "openid")
+
+	other, held, release := openStore(t, cfg, time.Minute), make(chan struct{}), make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		done <- other.Update(t.Context(), func(storeTx) error { close(held); <-release; return nil })
+	}()
+	<-held
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"revocation":      e.post(revokePath, url.Values{"token": {got.bearer}}, basic("app", secret)),
+		"private_key_jwt": e.revokes(e.assertion(key, "ES256", map[string]any{"kid": "k"}, "keyed", nil)),
+	} {
+		if w.Code != http.StatusServiceUnavailable || decode(t, w)["error"] != "temporarily_unavailable" {
+			t.Errorf("fosite-14 %s: %d %s, want 503 temporarily_unavailable", name, w.Code, w.Body)
+		}
 	}
+	if decode(t, e.introspects(got.bearer, "app", secret))["active"] != true {
+		t.Error("the token was revoked after all")
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if w := e.post(revokePath, url.Values{"token": {got.bearer}}, basic("app", secret)); w.Code != http.StatusOK {
+		t.Errorf("afterwards: %d %s, want 200", w.Code, w.Body)
+	}
+}
+
+func openStore(t *testing.T, cfg store.Config, patience time.Duration) *store.DB {
+	t.Helper()
+	cfg.Timeout = patience
+	db, err := store.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func TestStoreTimeIsTheOnlyClock(t *testing.T) {

@@ -73,8 +73,10 @@ func (p *Provider) logout(w http.ResponseWriter, r *http.Request) error {
 			Client: l.client, Account: l.current.Account, Action: logoutPath, Fields: fields, Locales: line(form.Get("ui_locales")),
 		})
 	}
-	p.cookies.Drop(w, web.SessionCookie)
-	w.Header().Set("Clear-Site-Data", `"cache"`)
+	if p.cookies.Value(r, web.SessionCookie) != "" { // a request that came without the cookie must not take it away
+		p.cookies.Drop(w, web.SessionCookie)
+		w.Header().Set("Clear-Site-Data", `"cache"`)
+	}
 	p.count(r.Pattern, "ok")
 	return p.leave(w, r, l)
 }

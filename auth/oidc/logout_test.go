@@ -264,6 +264,10 @@ func TestLogoutWithoutASession(t *testing.T) {
 				t.Errorf("cookie %q: %d %q", cookie, w.Code, e.pages.last)
 			}
 		}
+		// sec-P45: an image on another site's page brings no Lax cookie; its answer must not end the session by taking it away.
+		if w := e.get(logoutPath); w.Header().Get("Set-Cookie") != "" || w.Header().Get("Clear-Site-Data") != "" {
+			t.Errorf("a request without the cookie is answered with %v", w.Header())
+		}
 		s, cookie := e.signedIn(e.account("ada"))
 		e.clock.Move(2 * time.Hour)
 		if w := e.leaves(cookie, nil); w.Code != http.StatusOK || e.pages.last != "signed-out" {

@@ -52,7 +52,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	})
 	if err != nil {
-		return p.refusedHere(r, string(q.clientID), err)
+		return p.refusedHere(r, q.client.ID, err)
 	}
 	if q.refused != nil {
 		return p.refuse(w, r, q, q.refused, false)
@@ -83,10 +83,14 @@ func (p *Provider) judge(ctx context.Context, tx *store.Tx, q *request) error {
 	if err != nil {
 		return err
 	}
+	q.client = c
 	if q.redirect == "" || len(q.redirect) > maxOpaque || !c.MatchRedirect(q.redirect) {
 		return errUnknownRedirect
 	}
-	q.client = c
+	if q.mode == "form_post" && originOf(q.redirect) == "" { // no page can post to an application's own scheme
+		q.mode = "query"
+		q.refuse(errResponseMode)
+	}
 	if q.refused != nil {
 		return nil
 	}
@@ -141,8 +145,8 @@ func (p *Provider) readHint(ctx context.Context, q *request) error {
 		return nil
 	}
 	h, err := p.readIDToken(ctx, q.hint)
-	if ctx.Err() != nil {
-		return err
+	if fault.Is(err, fault.Unavailable) {
+		return err // the keys could not be read: that says nothing about the hint
 	}
 	if err != nil || !slices.Contains(h.Audience, string(q.clientID)) {
 		q.refuse(errHint.Because(err))
@@ -198,7 +202,7 @@ func (p *Provider) atOnce(w http.ResponseWriter, r *http.Request, q *request, to
 	case err != nil && tellable(faultOf(err)):
 		return f, true, p.refuse(w, r, q, faultOf(err), false)
 	case err != nil:
-		return f, true, p.refusedHere(r, string(q.clientID), err)
+		return f, true, p.refusedHere(r, q.client.ID, err)
 	case q.refused != nil:
 		return f, true, p.refuse(w, r, q, q.refused, false)
 	case e.Refused != nil:
@@ -292,8 +296,9 @@ func (p *Provider) posted(ctx context.Context, v string) (url.Values, error) {
 	return url.ParseQuery(f.Request)
 }
 
-// refusedHere notes a refusal that our own page shows.
-func (p *Provider) refusedHere(r *http.Request, client string, err error) error {
+// refusedHere notes a refusal that our own page shows. client is empty where there is none: what a stranger calls one has no
+// place in the log.
+func (p *Provider) refusedHere(r *http.Request, client auth.ClientID, err error) error {
 	if f := fault.From(err); f.Kind != fault.Internal {
 		p.note(r, client, f)
 	}
@@ -305,16 +310,16 @@ func (p *Provider) refuse(w http.ResponseWriter, r *http.Request, q *request, f 
 	name, _ := oauthError(f)
 	p.count(authorizeEndpoint, name)
 	if !q.none {
-		p.note(r, string(q.client.ID), f)
+		p.note(r, q.client.ID, f)
 	}
 	return p.answer(w, r, q, url.Values{"error": {name}, "error_description": {describe(f.Text)}}, byForm)
 }
 
 // note hands a refusal that reached no account to the coalescer.
-func (p *Provider) note(r *http.Request, client string, f *fault.Error) {
+func (p *Provider) note(r *http.Request, client auth.ClientID, f *fault.Error) {
 	from := web.SourceOf(r.Context())
 	p.coalesce(audit.Event{
-		At: time.Now(), Kind: audit.AuthorizeRefused, Outcome: audit.Refused, Code: f.Code, Client: client,
+		At: time.Now(), Kind: audit.AuthorizeRefused, Outcome: audit.Refused, Code: f.Code, Client: string(client),
 		Request: web.RequestID(r.Context()), Personal: map[string]string{audit.Address: from.Address, audit.Agent: r.UserAgent()},
 	})
 }

@@ -189,6 +189,36 @@ func TestSecP12LoopbackPortsOfNativeClients(t *testing.T) {
 	})
 }
 
+func TestAnApplicationOnADevice(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		native, _ := r.client("native", auth.Native, func(c *auth.Client) {
+			c.RedirectURIs, c.FirstParty = []string{"com.example.app:/cb"}, true
+		})
+		b := r.browser()
+		a := b.signIn(b.authorize(r.ask(native, "scope", "openid"))) // RFC 8252 §7.1
+		if !strings.HasPrefix(a.location, "com.example.app:/cb?") || a.params.Get("code") == "" || a.page != "hand-off" {
+			t.Errorf("answered %d %s to %q", a.code, a.page, a.location)
+		}
+		a = b.authorize(r.ask(native, "scope", "openid", "response_mode", "form_post"))
+		wantTold(t, a, "invalid_request")
+		if a.page != "" || !strings.HasPrefix(a.location, "com.example.app:/cb?") {
+			t.Errorf("form_post to its scheme: answered %d %s to %q", a.code, a.page, a.location)
+		}
+	})
+}
+
+func TestAStrangersWordsStayOutOfTheLog(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		wantPage(t, r.browser().authorize(r.ask(r.app, "client_id", "a\nforged line")), "unknown-application")
+		wantPage(t, r.browser().authorize(r.ask(r.app, "redirect_uri", "https://evil.example")), "unknown-redirect")
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.events) != 2 || r.events[0].Client != "" || r.events[1].Client != "app" {
+			t.Errorf("noted %+v", r.events)
+		}
+	})
+}
+
 func TestTheAnswerGoesWhereAndHowItWasAsked(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		b := r.browser()

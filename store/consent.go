@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"gorm.io/gorm"
-
 	"github.com/countersign-id/countersign/auth"
 )
 
@@ -33,7 +31,7 @@ func (tx *Tx) Consent(ctx context.Context, a auth.AccountID, c auth.ClientID) (a
 
 // ConsentsOf implements auth.ClientTx.
 func (tx *Tx) ConsentsOf(ctx context.Context, a auth.AccountID) ([]auth.Consent, error) {
-	rows, err := gorm.G[consentRow](tx.db).Where("account_id = ?", string(a)).Order("client_id").Find(ctx)
+	rows, err := find[consentRow](tx.on(ctx).Where("account_id = ?", string(a)).Order("client_id"))
 	return mapped(rows, consentRow.consent), err
 }
 

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Database   string       // "sqlite:PATH" or "postgres://…"
 	MasterKeys [][]byte     // 32 bytes each: the current one, then older ones that may still seal the data keyset
-	Log        *slog.Logger // required
+	Log        *slog.Logger // default: nowhere
 
 	Writers int           // PostgreSQL connections for Update; default 16. SQLite has one writer
 	Readers int           // connections for View; default 8

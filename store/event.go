@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"golang.org/x/mod/sumdb/tlog"
-	"gorm.io/gorm"
 
 	"github.com/countersign-id/countersign/audit"
 )
@@ -116,7 +115,7 @@ func (tx *Tx) flush(ctx context.Context) error {
 	tx.events = nil
 	for part := range chunks(events, 200) {
 		rows := mapped(part, eventOf)
-		if err := gorm.G[eventRow](tx.db).CreateInBatches(ctx, &rows, len(rows)); err != nil {
+		if err := tx.on(ctx).CreateInBatches(&rows, len(rows)).Error; err != nil {
 			return err
 		}
 	}
@@ -141,7 +140,7 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, max int) ([]audit.Entry
 	if err := tx.flush(ctx); err != nil {
 		return nil, err
 	}
-	q, order := gorm.G[eventRow](tx.db).Where("pruned = 0"), "id"
+	q, order := tx.on(ctx).Where("pruned = 0"), "id"
 	pick := func(condition, value string) {
 		if value != "" {
 			q = q.Where(condition, value)
@@ -157,7 +156,7 @@ func (tx *Tx) Events(ctx context.Context, f EventFilter, max int) ([]audit.Entry
 	if f.Newest {
 		order = "id DESC"
 	}
-	rows, err := q.Order(order).Limit(max).Find(ctx)
+	rows, err := find[eventRow](q.Order(order).Limit(max))
 	return mapped(rows, eventRow.entry), err
 }
 

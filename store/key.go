@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/countersign-id/countersign/auth"
 )
 
@@ -30,7 +28,7 @@ const keepKeys = 400 * 24 * time.Hour
 
 // Keys implements auth.KeyTx.
 func (tx *Tx) Keys(ctx context.Context) ([]auth.Key, error) {
-	rows, err := gorm.G[keyRow](tx.db).Where("ended_at IS NULL OR ended_at > ?", stamp(tx.now.Add(-keepKeys))).Order("created_at, id").Find(ctx)
+	rows, err := find[keyRow](tx.on(ctx).Where("ended_at IS NULL OR ended_at > ?", stamp(tx.now.Add(-keepKeys))).Order("created_at, id"))
 	if err != nil {
 		return nil, err
 	}

@@ -88,6 +88,7 @@ func (p place) pools(writers, readers int) (w, r *sql.DB, err error) {
 func (p place) dsn(pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{
 		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "temp_store(MEMORY)", "trusted_schema(0)",
+		"journal_size_limit(67108864)", // a log that one long reader made grow does not keep the disk
 	}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(p.path), RawQuery: q.Encode()}).String()
 }

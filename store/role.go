@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"gorm.io/gorm"
-
 	"github.com/countersign-id/countersign/rbac"
 )
 
@@ -63,7 +61,7 @@ func (tx *Tx) ResourceServer(ctx context.Context, audience string) (rbac.Resourc
 	if err != nil {
 		return rbac.ResourceServer{}, missing(err, errResourceMissing)
 	}
-	scopes, err := gorm.G[scopeRow](tx.db).Where("audience = ?", audience).Order("rank, name").Find(ctx)
+	scopes, err := find[scopeRow](tx.on(ctx).Where("audience = ?", audience).Order("rank, name"))
 	return rbac.ResourceServer{Audience: r.Audience, Title: r.Title, Scopes: mapped(scopes, scopeRow.scope)}, err
 }
 
@@ -73,11 +71,11 @@ func (r scopeRow) scope() rbac.Scope {
 
 // ResourceServers returns all resource servers with their scopes, by audience.
 func (tx *Tx) ResourceServers(ctx context.Context) ([]rbac.ResourceServer, error) {
-	rows, err := gorm.G[resourceRow](tx.db).Order("audience").Find(ctx)
+	rows, err := find[resourceRow](tx.on(ctx).Order("audience"))
 	if err != nil {
 		return nil, err
 	}
-	scopes, err := gorm.G[scopeRow](tx.db).Order("audience, rank, name").Find(ctx)
+	scopes, err := find[scopeRow](tx.on(ctx).Order("audience, rank, name"))
 	of := map[string][]rbac.Scope{}
 	for _, s := range scopes {
 		of[s.Audience] = append(of[s.Audience], s.scope())
@@ -89,11 +87,11 @@ func (tx *Tx) ResourceServers(ctx context.Context) ([]rbac.ResourceServer, error
 
 // PlainRoles returns all roles with their permissions, by name.
 func (tx *Tx) PlainRoles(ctx context.Context) ([]rbac.PlainRole, error) {
-	rows, err := gorm.G[roleRow](tx.db).Order("name").Find(ctx)
+	rows, err := find[roleRow](tx.on(ctx).Order("name"))
 	if err != nil {
 		return nil, err
 	}
-	permissions, err := gorm.G[permissionRow](tx.db).Order("role, permission").Find(ctx)
+	permissions, err := find[permissionRow](tx.on(ctx).Order("role, permission"))
 	of := map[string][]string{}
 	for _, p := range permissions {
 		of[p.Role] = append(of[p.Role], p.Permission)

@@ -92,7 +92,7 @@ func (tx *Tx) reseal(ctx context.Context, c sealedColumn, data *dataKeys, max in
 		Sealed []byte
 	}
 	var rows []row
-	err := tx.db.WithContext(ctx).Raw(fmt.Sprintf("SELECT %s AS id, sealed FROM %s WHERE sealed_by <> ? ORDER BY %[1]s LIMIT ?", c.id, c.table),
+	err := tx.on(ctx).Raw(fmt.Sprintf("SELECT %s AS id, sealed FROM %s WHERE sealed_by <> ? ORDER BY %[1]s LIMIT ?", c.id, c.table),
 		int64(data.primary), max).Scan(&rows).Error
 	if err != nil {
 		return 0, err

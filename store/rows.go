@@ -3,13 +3,11 @@ package store
 import (
 	"context"
 	"iter"
-
-	"gorm.io/gorm"
 )
 
 // page reads up to max rows that fit, by identifier.
 func page[R any](ctx context.Context, tx *Tx, max int, where string, args ...any) ([]R, error) {
-	return gorm.G[R](tx.db).Where(where, args...).Order("id").Limit(max).Find(ctx)
+	return find[R](tx.on(ctx).Where(where, args...).Order("id").Limit(max))
 }
 
 func mapped[R, T any](rows []R, f func(R) T) []T {

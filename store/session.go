@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm"
-
 	"github.com/countersign-id/countersign/auth"
 )
 
@@ -57,7 +55,7 @@ func (tx *Tx) SessionByToken(ctx context.Context, hash []byte) (auth.Session, er
 
 // SessionsOf implements auth.SessionTx.
 func (tx *Tx) SessionsOf(ctx context.Context, id auth.AccountID) ([]auth.Session, error) {
-	rows, err := gorm.G[sessionRow](tx.db).Where("account_id = ? AND ended_at IS NULL", string(id)).Order("created_at DESC, id DESC").Find(ctx)
+	rows, err := find[sessionRow](tx.on(ctx).Where("account_id = ? AND ended_at IS NULL", string(id)).Order("created_at DESC, id DESC"))
 	return mapped(rows, sessionRow.session), err
 }
 

@@ -250,6 +250,7 @@ CREATE TABLE events (
 );
 CREATE UNIQUE INDEX events_position ON events (position);
 CREATE INDEX events_waiting ON events (id) WHERE position IS NULL;
+CREATE INDEX events_prunings ON events (id) WHERE kind = 'audit.pruned';
 CREATE INDEX events_subject ON events (subject, id);
 
 CREATE TABLE log_hashes (

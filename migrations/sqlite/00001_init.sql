@@ -245,6 +245,7 @@ CREATE TABLE events (
 ) STRICT;
 CREATE UNIQUE INDEX events_position ON events (position);
 CREATE INDEX events_waiting ON events (id) WHERE position IS NULL;
+CREATE INDEX events_prunings ON events (id) WHERE kind = 'audit.pruned';
 CREATE INDEX events_subject ON events (subject, id);
 
 CREATE TABLE log_hashes (

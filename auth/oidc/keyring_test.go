@@ -145,7 +145,7 @@ func TestReplicasThatStartTogetherMakeOneSet(t *testing.T) {
 }
 
 // sec-F13, oidc-T7: a key is published before it signs, and stays until what it signed has died.
-func TestKeysTurnOver(t *testing.T) {
+func TestSecF13OidcT7KeysTurnOver(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ctx, policy := t.Context(), testPolicy()
@@ -195,7 +195,7 @@ func TestKeysTurnOver(t *testing.T) {
 }
 
 // sec-P27: a retired key verifies hints and nothing else, a revoked one nothing.
-func TestRetiredAndRevokedKeys(t *testing.T) {
+func TestSecP27RetiredAndRevokedKeys(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ctx, policy := t.Context(), testPolicy()
@@ -279,7 +279,7 @@ func TestRevokingTheActiveKey(t *testing.T) {
 }
 
 // sec-F13: while keys turn over, relying parties that keep the JWKS verify every token.
-func TestRotationUnderLoad(t *testing.T) {
+func TestSecF13RotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ctx := t.Context()
@@ -328,7 +328,7 @@ func TestRotationUnderLoad(t *testing.T) {
 }
 
 // sec-D07: private keys are sealed at rest.
-func TestPrivateKeysAreNotPublished(t *testing.T) {
+func TestOidcD8PrivateKeysAreNotPublished(t *testing.T) {
 	t.Parallel()
 	e := newEnds(t, databases["sqlite"](t), newClock())
 	body, _ := e.keys.JWKS()
@@ -351,7 +351,7 @@ func TestPrivateKeysAreNotPublished(t *testing.T) {
 }
 
 // sec-D07: what lies in the database's files holds no private key in clear.
-func TestPrivateKeysAreSealedAtRest(t *testing.T) {
+func TestSecD07PrivateKeysAreSealedAtRest(t *testing.T) {
 	t.Parallel()
 	cfg := storetest.SQLite(t)
 	db, err := store.Open(t.Context(), cfg)

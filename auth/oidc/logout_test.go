@@ -20,7 +20,7 @@ func (e *ends) leaves(cookie string, params url.Values) *httptest.ResponseRecord
 }
 
 // oidc-L2: with a hint for the session of this browser, and a registered address.
-func TestLogout(t *testing.T) {
+func TestOidcL2Logout(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada := e.account("ada")
@@ -99,7 +99,7 @@ func TestLogoutEndsWhatHangsOnTheSession(t *testing.T) {
 }
 
 // oidc-L3, sec-P45: no way back, and nothing ended without asking.
-func TestLogoutAsks(t *testing.T) {
+func TestSecP45OidcL3LogoutAsks(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada, eve := e.account("ada"), e.account("eve")
@@ -191,7 +191,7 @@ func crossSite(r *http.Request) {
 }
 
 // RP-Initiated Logout §2 by POST: another site's comes back as a GET and changes nothing.
-func TestLogoutByPost(t *testing.T) {
+func TestSecP45LogoutByPost(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada := e.account("ada")

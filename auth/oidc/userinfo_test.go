@@ -17,7 +17,7 @@ import (
 )
 
 // oidc-T6: by GET and by POST, header and form.
-func TestUserinfo(t *testing.T) {
+func TestOidcT6Userinfo(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ada := e.account("ada")
@@ -61,7 +61,7 @@ func TestUserinfo(t *testing.T) {
 }
 
 // oidc-T6: signed, with issuer and audience, without nonce, and of a type that is no ID token's.
-func TestSignedUserinfo(t *testing.T) {
+func TestOidcT6SignedUserinfo(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		s, _ := e.signedIn(e.account("ada"))
@@ -100,7 +100,7 @@ func TestSignedUserinfo(t *testing.T) {
 }
 
 // sec-P44, RFC 6750 §3.
-func TestUserinfoRefuses(t *testing.T) {
+func TestSecP44P55UserinfoRefuses(t *testing.T) {
 	t.Parallel()
 	eachEnd(t, func(t *testing.T, e *ends) {
 		s, _ := e.signedIn(e.account("ada"))
@@ -178,7 +178,7 @@ func TestShowBearerKnowsEveryKind(t *testing.T) {
 }
 
 // oidc-D1 to D8, L1: both documents, alike.
-func TestDiscovery(t *testing.T) {
+func TestOidcD1ToD8Discovery(t *testing.T) {
 	t.Parallel()
 	e := newEnds(t, databases["sqlite"](t), newClock())
 	first, second := e.get(discoveryPath), e.get(metadataPath)
@@ -279,7 +279,7 @@ func newMetadataLocales(t *testing.T) []string {
 }
 
 // The JWKS is not kept longer than a key is published before it signs (oidc-T7).
-func TestPublicAgeIsShort(t *testing.T) {
+func TestOidcT7PublicAgeIsShort(t *testing.T) {
 	t.Parallel()
 	if publicAge != "public, max-age=300" || auth.KeyPolicy.WithDefaults(auth.KeyPolicy{}).Publish < time.Hour {
 		t.Error("a JWKS is kept about as long as its next key is published ahead")

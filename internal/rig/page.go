@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -129,4 +130,20 @@ func (b *Browser) wait(what string, so func() bool) {
 			b.t.Fatalf("waited in vain for %s", what)
 		}
 	}
+}
+
+// DangerouslyWithoutPolicy switches the pages' content security policy off and gives each of them a function hit, so that
+// a payload that a page does not escape runs and is counted (see Hits).
+func (b *Browser) DangerouslyWithoutPolicy() {
+	b.t.Helper()
+	call(b, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
+	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: "window.hits = 0; window.hit = () => { window.hits++ }",
+	})
+}
+
+// Hits returns how often the page, as it stands, called hit.
+func (b *Browser) Hits() int {
+	b.t.Helper()
+	return ask(b, chromedp.Evaluate[int]("window.hits"))
 }

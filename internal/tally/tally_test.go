@@ -111,6 +111,19 @@ func TestNotesOfWhatCouldNotBeInstalled(t *testing.T) {
 	}
 }
 
+func TestRacesAreLookedForWhereTheyMatter(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ given, want []string }{
+		{[]string{"./..."}, []string{"./store/...", "./rbac/...", "./auth/...", "./internal/web/..."}},
+		{[]string{"./ui", "./auth/oidc"}, []string{"./auth/oidc"}},
+		{[]string{"./storeroom"}, nil},
+	} {
+		if got := race(tt.given); !slices.Equal(got, tt.want) {
+			t.Errorf("race(%v) = %v, want %v", tt.given, got, tt.want)
+		}
+	}
+}
+
 func TestDevelopersSettingsStayOutside(t *testing.T) {
 	t.Parallel()
 	got := environment([]string{"PATH=/bin", "COUNTERSIGN_ISSUER=https://mine", "COUNTERSIGN_TEST_POSTGRES=x", "COUNTERSIGN_SCREENSHOTS=y"})

@@ -19,7 +19,7 @@ func TestCanonicalName(t *testing.T) {
 	for _, tt := range []struct{ name, want string }{
 		{"noor", "noor"}, {"  Noor\t", "noor"}, {"NOOR", "noor"}, {"ＮＯＯＲ", "noor"}, {"Noor@Example.ORG", "noor@example.org"},
 		{"Straße", "strasse"}, {"STRASSE", "strasse"}, {"ﬁnn", "finn"}, {"e\u0301va", "\u00e9va"}, {"\u00c9VA", "\u00e9va"},
-		{"张伟", "张伟"}, {"Σίσυφος", "σίσυφοσ"}, {"نور", "نور"}, {"می\u200cخواهم", "میخواهم"}, {"ǅ", "dž"}, {"K", "k"}, // Kelvin
+		{"张伟", "张伟"}, {"Σίσυφος", "σίσυφοσ"}, {"نور", "نور"}, {"می\u200cخواهم", "میخواهم"}, {"ǅ", "dž"}, {"K", "k"}, {"Ꮮ", "ꮮ"}, // Kelvin, Cherokee
 
 		{"", ""}, {"   ", ""}, {"no or", ""}, {"no\u00a0or", ""}, {"no\x00or", ""}, {"no\nor", ""}, {"no\u202eor", ""}, {"no\u200bor", ""},
 		{"no\ufeffor", ""}, {"no\U000e0041or", ""}, {"no\ue000or", ""}, {"\xff", ""}, {"\u200d", ""}, {strings.Repeat("x", 255), ""},

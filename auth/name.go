@@ -34,9 +34,9 @@ func CanonicalName(name string) string {
 	}
 	name = strings.Map(dropJoiner, name)
 	// Folding can undo normal form and normalising can yield capitals; both together come to rest within three rounds
-	// (Unicode §3.13, NFKC_Casefold).
+	// (Unicode §3.13, NFKC_Casefold). Lowering takes along Cherokee, which package cases does not fold.
 	for range 4 {
-		next := norm.NFKC.String(cases.Fold().String(name))
+		next := norm.NFKC.String(strings.ToLower(cases.Fold().String(name)))
 		if next == name {
 			break
 		}

@@ -36,8 +36,8 @@ var (
 	ErrUnreadable  = fault.New(fault.Invalid, "password-unreadable", "This password is not valid text.").At("password")
 )
 
-// ownNames are what people make passwords for us of.
-var ownNames = []string{"countersign", "password", "passwort", "passphrase", "changeme", "welcome"}
+// ownName is what people make passwords for us of.
+const ownName = "countersign"
 
 // Weak says why a password may not be taken; nil if it may. words are names of its person: username, e-mail address, name.
 func (r Rules) Weak(password string, words ...string) *fault.Error {
@@ -211,7 +211,7 @@ func onRow(a, b rune) bool {
 // personal reports whether little is left of a password without the names in it: fewer than eight characters.
 func (r Rules) personal(folded string, words []string) bool {
 	var names []string
-	for _, w := range slices.Concat(words, []string{r.Organisation}, ownNames) {
+	for _, w := range append(slices.Clone(words), r.Organisation, ownName) {
 		w = fold(w)
 		local, _, _ := strings.Cut(w, "@")
 		names = append(names, w, local)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -131,6 +132,7 @@ func writePublic(w http.ResponseWriter, r *http.Request, d document) error {
 		return nil
 	}
 	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(d.body)))
 	_, err := w.Write(d.body)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -302,7 +303,8 @@ func (s *keySet) parse(k auth.Key) (*signingKey, error) {
 	return key, nil
 }
 
-// newKey generates a key for alg, named by its thumbprint (RFC 7638), so that a name never stands for other material.
+// newKey generates a key for alg, named by that and 128 bits of its thumbprint (RFC 7638): a name never stands for other
+// material, and never begins with a dash, which a command line would take for a flag.
 func (k *Keyring) newKey(alg string) (auth.Key, error) {
 	signer, err := k.c.Generate(alg)
 	if err != nil {
@@ -320,5 +322,6 @@ func (k *Keyring) newKey(alg string) (auth.Key, error) {
 	if err != nil {
 		return auth.Key{}, err
 	}
-	return auth.Key{ID: base64.RawURLEncoding.EncodeToString(thumb), Alg: alg, Public: public, Private: private}, nil
+	kid := strings.ToLower(alg) + "-" + base64.RawURLEncoding.EncodeToString(thumb[:16])
+	return auth.Key{ID: kid, Alg: alg, Public: public, Private: private}, nil
 }

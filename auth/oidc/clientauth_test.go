@@ -701,3 +701,36 @@ func TestSecX01ClientKeysStayOutOfTheNetwork(t *testing.T) {
 		}
 	})
 }
+
+func FuzzReadCredentials(f *testing.F) {
+	f.Add("Basic "+b64std("app:secret"), "client_id=app")
+	f.Add("Basic "+b64std("%61pp:"), "")
+	f.Add("", "client_id=app&client_secret=s")
+	f.Add("", "client_assertion_type="+url.QueryEscape(assertionType)+"&client_assertion=e30."+b64.EncodeToString([]byte(`{"sub":"app"}`))+".AA")
+	f.Fuzz(func(t *testing.T, header, body string) {
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return
+		}
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		if header != "" {
+			r.Header["Authorization"] = []string{header}
+		}
+		c, err := readCredentials(r, form)
+		if err != nil {
+			return
+		}
+		ways := 0
+		for _, used := range []bool{c.secret != "", c.assertion != "", c.method == "none"} {
+			if used {
+				ways++
+			}
+		}
+		if ways != 1 || c.id == "" || len(c.id) > maxClientID || len(c.secret) > maxSecret {
+			t.Errorf("readCredentials(%q, %q) = %+v", header, body, c)
+		}
+		if id := form.Get("client_id"); id != "" && id != string(c.id) {
+			t.Errorf("client_id %q, but credentials are %q's", id, c.id)
+		}
+	})
+}

@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{dialect: where.dialect, timeout: cfg.Timeout, clock: cfg.Clock, log: cfg.Log}
-	if err := db.connect(where, cfg); err != nil {
+	if err := db.connect(ctx, where, cfg); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err := db.ready(ctx, cfg); err != nil {
@@ -80,15 +80,16 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) connect(where place, cfg Config) (err error) {
+func (db *DB) connect(ctx context.Context, where place, cfg Config) (err error) {
 	db.gorm, err = gorm.Open(db.dialect, &gorm.Config{
 		ConnPool: nowhere{}, Logger: silent{}, SkipDefaultTransaction: true, DisableAutomaticPing: true,
-		NowFunc: func() time.Time { return cfg.Clock().UTC() },
+		QueryFields: true, // columns by name: one that a migration adds while we run is nothing to us
+		NowFunc:     func() time.Time { return cfg.Clock().UTC() },
 	})
 	if err != nil {
 		return err
 	}
-	db.writers, db.readers, err = where.pools(cfg.Writers, cfg.Readers)
+	db.writers, db.readers, err = where.pools(ctx, cfg.Writers, cfg.Readers)
 	return err
 }
 

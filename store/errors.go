@@ -74,6 +74,8 @@ func contended(err error) bool {
 	switch pg {
 	case "40001", "40P01": // serialization failure, deadlock
 		return true
+	case "0A000", "26000": // a cached plan that no longer fits, or is gone: pgx forgets it and asks anew
+		return true
 	}
 	switch n & 0xff {
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:

@@ -81,7 +81,7 @@ func withProvider(ctx context.Context, cfg Config, f func(*goose.Provider, diale
 	if err != nil {
 		return err
 	}
-	writers, readers, err := where.pools(4, 1)
+	writers, readers, err := where.pools(ctx, 4, 1)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -21,6 +22,7 @@ type place struct {
 	dialect dialect
 	path    string          // SQLite's file
 	pg      *pgx.ConnConfig // PostgreSQL's
+	told    bool            // its address says how statements are to be sent
 }
 
 // locate reads a database's address. A faulty one is not repeated in the fault: it may hold a password.
@@ -39,23 +41,44 @@ func locate(database string) (place, error) {
 		if err != nil {
 			return place{}, errDatabase.Saying("The PostgreSQL address cannot be read.")
 		}
-		// Behind PgBouncer in transaction mode the next statement may meet another server connection, which knows none of our
-		// prepared statements. This mode sends each one whole, in one round trip. An operator without PgBouncer may say
-		// default_query_exec_mode=cache_statement in the address and save the server the planning.
-		if !strings.Contains(database, "default_query_exec_mode") {
-			cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
-		}
 		if cfg.RuntimeParams["application_name"] == "" {
 			cfg.RuntimeParams["application_name"] = "countersign"
 		}
-		return place{dialect: postgres, pg: cfg}, nil
+		return place{dialect: postgres, pg: cfg, told: strings.Contains(database, "default_query_exec_mode")}, nil
 	}
 	return place{}, errDatabase
 }
 
+// pooled finds out whether a pooler such as PgBouncer stands before PostgreSQL: it makes up the process number that a client is told when
+// it connects. In transaction mode the next statement may meet another server connection, which knows none of our prepared statements, so each is
+// then sent whole, in one round trip. Without a pooler the server parses and plans a statement once a connection, which halves its work.
+func (p place) pooled(ctx context.Context) (bool, error) {
+	cfg := p.pg.Copy()
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var pid uint32
+	if err := conn.QueryRow(ctx, "SELECT pg_backend_pid()::bigint").Scan(&pid); err != nil {
+		return false, err
+	}
+	return pid != conn.PgConn().PID(), nil
+}
+
 // pools opens the connections for writing and for reading.
-func (p place) pools(writers, readers int) (w, r *sql.DB, err error) {
+func (p place) pools(ctx context.Context, writers, readers int) (w, r *sql.DB, err error) {
 	if p.dialect == postgres {
+		if !p.told {
+			pooled, err := p.pooled(ctx)
+			if err != nil {
+				return nil, nil, ErrUnavailable.Because(err)
+			}
+			if pooled {
+				p.pg.DefaultQueryExecMode = pgx.QueryExecModeExec
+			}
+		}
 		w, r = stdlib.OpenDB(*p.pg), stdlib.OpenDB(*p.pg)
 		w.SetMaxOpenConns(writers)
 		w.SetMaxIdleConns(writers)

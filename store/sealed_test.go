@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -206,7 +207,7 @@ func TestSealedAtRest(t *testing.T) {
 	})
 }
 
-var errRollback = fault.New(fault.Internal, "rollback", "")
+var errRollback = errors.New("rolled back on purpose")
 
 func (tx *Tx) last(t *testing.T, q string) string {
 	t.Helper()

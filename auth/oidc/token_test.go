@@ -10,6 +10,7 @@ import (
 
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/internal/web"
 	"github.com/countersign-id/countersign/store"
 )
 
@@ -250,5 +251,78 @@ func TestSecP36WithdrawnTrustIssuesNothing(t *testing.T) {
 				t.Errorf("refreshed to %v", got["scope"])
 			}
 		})
+	})
+}
+
+func TestALostResponseWithinTheLeeway(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c, secret := r.client("lossy", auth.Web, func(c *auth.Client) {
+			c.FirstParty, c.IDTokenAlg, c.RefreshLeeway = true, "ES256", 10*time.Second
+		})
+		call := func(token any) (map[string]any, int) {
+			w := r.post(tokenPath, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token.(string)}}, basic("lossy", secret))
+			return decode(t, w), w.Code
+		}
+		start := func() any {
+			w := r.post(tokenPath, r.exchangeForm(c, r.browser().code(r.ask(c, "scope", everything))), basic("lossy", secret))
+			return decode(t, w)["refresh_token"]
+		}
+
+		first := start()
+		lost, _ := call(first) // this response never arrives
+		r.clock.Move(9 * time.Second)
+		retried, code := call(first)
+		if code != http.StatusOK || retried["refresh_token"] == lost["refresh_token"] {
+			t.Fatalf("a retry within the leeway: %d %v", code, retried)
+		}
+		if next, code := call(retried["refresh_token"]); code != http.StatusOK {
+			t.Errorf("the successor of the retry: %d %v", code, next)
+		}
+		if _, code := call(lost["refresh_token"]); code != http.StatusBadRequest {
+			t.Error("the successor that nobody claimed works beside the other")
+		}
+
+		first = start()
+		call(first)
+		r.clock.Move(10 * time.Second)
+		if got, code := call(first); code != http.StatusBadRequest || got["error"] != "invalid_grant" {
+			t.Errorf("a retry after the leeway: %d %v", code, got)
+		}
+	})
+}
+
+func TestAClientThatDoesNotRotate(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		c, secret := r.client("keeper", auth.Web, func(c *auth.Client) { c.FirstParty, c.IDTokenAlg, c.NoRotation = true, "ES256", true })
+		w := r.post(tokenPath, r.exchangeForm(c, r.browser().code(r.ask(c, "scope", everything))), basic("keeper", secret))
+		token := decode(t, w)["refresh_token"].(string)
+		for range 3 {
+			w := r.post(tokenPath, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}, basic("keeper", secret))
+			if got := decode(t, w); w.Code != http.StatusOK || got["refresh_token"] != nil && got["refresh_token"] != token {
+				t.Errorf("answered %d %v", w.Code, got)
+			}
+		}
+	})
+}
+
+func TestSecP36ASessionThatEndsTakesItsCodesAlong(t *testing.T) {
+	eachRig(t, func(t *testing.T, r *rig) {
+		b := r.browser()
+		tokens := r.tokensOf(r.spa, b.code(r.ask(r.spa, "scope", "openid offline_access")))
+		offline := r.tokensOf(r.app, b.code(r.ask(r.app, "scope", "openid offline_access")))
+		code := b.code(r.ask(r.app))
+		r.update(func(tx *store.Tx) error {
+			cur, _, err := auth.Resume(t.Context(), tx, web.Hash(b.cookies["__Host-session"]))
+			if err != nil {
+				return err
+			}
+			return auth.SignOut(t.Context(), tx, "account:"+string(r.ada.ID), cur.Session, auth.Origin{})
+		})
+		wantError(t, r.tokenCall(r.app, r.exchangeForm(r.app, code)), http.StatusBadRequest, "invalid_grant")
+		wantError(t, r.refresh(r.spa, tokens["refresh_token"].(string)), http.StatusBadRequest, "invalid_grant") // ends with the session
+		if w := r.refresh(r.app, offline["refresh_token"].(string)); w.Code != http.StatusOK {                   // offline: survives it (sec-S03)
+			t.Errorf("offline access ended with the session: %s", w.Body)
+		}
+		wantTold(t, b.authorize(r.ask(r.app, "prompt", "none")), "login_required")
 	})
 }

@@ -102,9 +102,15 @@ func (c Client) Allows(g string) bool { return !c.Disabled && slices.Contains(c.
 type Consent struct {
 	Account   AccountID
 	Client    ClientID
-	Scopes    []string // sorted
+	Scopes    []string // allowed; sorted
+	Declined  []string // asked and left out; sorted. Not asked again unless the application insists (prompt=consent)
 	GivenAt   time.Time
 	UpdatedAt time.Time
+}
+
+// Answers reports whether the person has said yes or no to every scope.
+func (c Consent) Answers(scopes []string) bool {
+	return !slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.Scopes, s) && !slices.Contains(c.Declined, s) })
 }
 
 // Covers reports whether every scope was allowed.

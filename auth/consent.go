@@ -10,19 +10,33 @@ import (
 	"github.com/countersign-id/countersign/internal/fault"
 )
 
-// needConsent says whether f's account has to be asked before c gets what f asks for.
-func needConsent(ctx context.Context, tx Tx, f Flow, c Client) (bool, error) {
-	switch {
-	case c.ID == "" || c.FirstParty:
-		return false, nil
-	case f.AskConsent:
-		return true, nil
+// consider says what of f's scopes its account can be granted and has allowed, and whether it has to be asked before c gets
+// anything. What a person's roles do not carry is neither asked nor granted: nobody is to allow what they do not have.
+func (f Flow) consider(ctx context.Context, tx Tx, c Client, person PersonID) (Flow, error) {
+	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
+	if c.ID == "" {
+		return f, nil
+	}
+	t, err := Issuing{}.narrow(ctx, tx, c, string(person), f.Scopes, c.Resources)
+	if err != nil {
+		return f, err
+	}
+	f.Offered = t.Scopes
+	if c.FirstParty {
+		f.Allowed = f.Offered
+		return f, nil
 	}
 	given, err := tx.Consent(ctx, f.Account, c.ID)
-	if fault.Is(err, fault.NotFound) {
-		return true, nil
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return f, err
 	}
-	return !given.Covers(f.Scopes), err
+	for _, s := range f.Offered {
+		if slices.Contains(given.Scopes, s) {
+			f.Allowed = append(f.Allowed, s)
+		}
+	}
+	f.NeedConsent = f.AskConsent || given.Account == "" || !given.Answers(f.Offered)
+	return f, nil
 }
 
 // AllowScopes records what the person allowed on the consent page: the required scopes and those ticked. Earlier consents to
@@ -32,7 +46,7 @@ func AllowScopes(ctx context.Context, tx Tx, f Flow, scopes []string) (Flow, err
 		return f, ErrStep
 	}
 	for _, s := range scopes {
-		if !slices.Contains(f.Scopes, s) {
+		if !slices.Contains(f.Offered, s) {
 			return f, ErrScope
 		}
 	}
@@ -40,7 +54,7 @@ func AllowScopes(ctx context.Context, tx Tx, f Flow, scopes []string) (Flow, err
 		return f, err
 	}
 	f.Allowed = nil
-	for _, s := range f.Scopes {
+	for _, s := range f.Offered {
 		if RequiredScope(s) || slices.Contains(scopes, s) {
 			f.Allowed = append(f.Allowed, s)
 		}
@@ -63,10 +77,8 @@ func giveConsent(ctx context.Context, tx Tx, f Flow) error {
 	case err != nil:
 		return err
 	}
-	kept := slices.DeleteFunc(slices.Clone(given.Scopes), func(s string) bool { return slices.Contains(f.Scopes, s) })
-	given.Scopes = append(kept, f.Allowed...)
-	slices.Sort(given.Scopes)
-	given.Scopes = slices.Compact(given.Scopes)
+	given.Scopes = replaced(given.Scopes, f.Offered, f.Allowed)
+	given.Declined = replaced(given.Declined, f.Offered, without(f.Offered, f.Allowed))
 	given.UpdatedAt = tx.Now()
 	if err := tx.PutConsent(ctx, given); err != nil {
 		return err
@@ -75,6 +87,17 @@ func giveConsent(ctx context.Context, tx Tx, f Flow) error {
 		Kind: audit.ConsentGiven, Outcome: audit.OK, Actor: f.Account.actor(), Subject: f.Account.actor(), Client: string(f.Client),
 		Detail: map[string]string{"scopes": strings.Join(f.Allowed, " ")},
 	})
+}
+
+// replaced is list with what was said of the scopes asked this time in place of what was said of them before; sorted.
+func replaced(list, asked, said []string) []string {
+	all := append(without(list, asked), said...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func without(list, out []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(out, s) })
 }
 
 // Withdraw takes back an account's consent to a client and ends its grants.

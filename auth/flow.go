@@ -46,7 +46,8 @@ type Flow struct {
 	ACR         string
 	AMR         []string // proofs given in this flow or carried by Session
 	NeedConsent bool     // computed when Account becomes known
-	Allowed     []string // scopes allowed on the consent page
+	Offered     []string // of Scopes those the account can be granted; computed with NeedConsent
+	Allowed     []string // of Offered those allowed, on the consent page or before
 	Consented   bool
 }
 
@@ -76,12 +77,3 @@ func (f Flow) proven() bool {
 // provedHere reports whether the proof was given in this flow, and not carried into it by a session: nobody types a name
 // without having to prove it.
 func (f Flow) provedHere() bool { return f.Account != "" && f.Typed != "" }
-
-// Granted returns the scopes that the sign-in yields: what was allowed on the consent page, or, where nothing had to be asked,
-// what the application asked for.
-func (f Flow) Granted() []string {
-	if f.Consented {
-		return f.Allowed
-	}
-	return f.Scopes
-}

@@ -247,7 +247,7 @@ func TestConsent(t *testing.T) {
 		})
 		wantFault(t, err, auth.ErrScope)
 		f = allow(f, "email")
-		if got, want := f.Granted(), []string{"openid", "email"}; !slices.Equal(got, want) {
+		if got, want := f.Allowed, []string{"openid", "email"}; !slices.Equal(got, want) {
 			t.Errorf("granted %v, want %v: openid is no choice, profile was not ticked", got, want)
 		}
 		b.establish(f)
@@ -260,13 +260,19 @@ func TestConsent(t *testing.T) {
 		}{
 			{"what was allowed is remembered", []string{"openid", "email"}, false, auth.Done},
 			{"less too", []string{"openid"}, false, auth.Done},
-			{"what was refused is asked again", []string{"openid", "profile"}, false, auth.Allow},
+			{"what was left out is not asked again", []string{"openid", "profile"}, false, auth.Done},
+			{"what was never asked is", []string{"openid", "phone"}, false, auth.Allow},
+			{"what the person's roles do not carry is not asked", []string{"openid", "nobody:has"}, false, auth.Done},
 			{"prompt=consent asks", []string{"openid", "email"}, true, auth.Allow},
 		} {
 			d := demands(c, tt.scopes...)
 			d.Consent = tt.ask
-			if got := b.begin(d).Next(); got != tt.want {
+			f := b.begin(d)
+			if got := f.Next(); got != tt.want {
 				t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
+			}
+			if slices.Contains(f.Allowed, "profile") || slices.Contains(f.Allowed, "nobody:has") {
+				t.Errorf("%s: granted %v", tt.name, f.Allowed)
 			}
 		}
 

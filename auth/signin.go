@@ -116,9 +116,7 @@ func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte,
 		return f, nil
 	}
 	f.Account, f.AuthTime, f.ACR, f.AMR = s.Account, s.AuthTime, s.ACR, s.AMR
-	var err error
-	f.NeedConsent, err = needConsent(ctx, tx, f, d.Client)
-	return f, err
+	return f.consider(ctx, tx, d.Client, cur.Account.Person)
 }
 
 // Keep gives a flow that Begin returned its ID and its row.
@@ -255,7 +253,7 @@ func (p SignIn) Settle(ctx context.Context, tx Tx, a Attempt, f Flow, match bool
 			return f, nil, err
 		}
 	}
-	if f.NeedConsent, err = needConsent(ctx, tx, f, c); err != nil {
+	if f, err = f.consider(ctx, tx, c, acc.Person); err != nil {
 		return f, nil, err
 	}
 	return f, nil, keepOn(ctx, tx, f)
@@ -340,5 +338,5 @@ func Restart(ctx context.Context, tx Tx, f Flow) (Flow, error) {
 // forget drops what was proved.
 func (f *Flow) forget() {
 	f.Account, f.AuthTime, f.ACR, f.AMR = "", time.Time{}, "", nil
-	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
+	f.NeedConsent, f.Consented, f.Offered, f.Allowed = false, false, nil, nil
 }

@@ -10,6 +10,7 @@ type consentRow struct {
 	AccountID string `gorm:"primaryKey"`
 	ClientID  string `gorm:"primaryKey"`
 	Scopes    list
+	Declined  list
 	Given     micros `gorm:"column:given_at"`
 	Updated   micros `gorm:"column:updated_at"`
 }
@@ -18,7 +19,7 @@ func (consentRow) TableName() string { return "consents" }
 
 func (r consentRow) consent() auth.Consent {
 	return auth.Consent{
-		Account: auth.AccountID(r.AccountID), Client: auth.ClientID(r.ClientID), Scopes: r.Scopes,
+		Account: auth.AccountID(r.AccountID), Client: auth.ClientID(r.ClientID), Scopes: r.Scopes, Declined: r.Declined,
 		GivenAt: r.Given.time(), UpdatedAt: r.Updated.time(),
 	}
 }
@@ -37,9 +38,9 @@ func (tx *Tx) ConsentsOf(ctx context.Context, a auth.AccountID) ([]auth.Consent,
 
 // PutConsent implements auth.ClientTx. A consent that is renewed keeps the time it was first given.
 func (tx *Tx) PutConsent(ctx context.Context, c auth.Consent) error {
-	_, err := tx.exec(ctx, `INSERT INTO consents (account_id, client_id, scopes, given_at, updated_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = excluded.scopes, updated_at = excluded.updated_at`,
-		string(c.Account), string(c.Client), list(c.Scopes), stamp(c.GivenAt), stamp(c.UpdatedAt))
+	_, err := tx.exec(ctx, `INSERT INTO consents (account_id, client_id, scopes, declined, given_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account_id, client_id) DO UPDATE SET scopes = excluded.scopes, declined = excluded.declined, updated_at = excluded.updated_at`,
+		string(c.Account), string(c.Client), list(c.Scopes), list(c.Declined), stamp(c.GivenAt), stamp(c.UpdatedAt))
 	return err
 }
 

@@ -51,7 +51,7 @@ func (s *Server) drawConsent(w http.ResponseWriter, r *http.Request, f frame, st
 
 	f.Person = personOf(acc)
 	data := consentData{Flow: string(st.flow.ID), App: appOf(st)}
-	for _, scope := range st.flow.Scopes {
+	for _, scope := range st.flow.Offered {
 		line := f.scope(scope, servers)
 		line.Detail = f.scopeDetail(scope, acc, roles, line.Detail)
 		line.Required, line.Checked = auth.RequiredScope(scope), true

@@ -195,7 +195,7 @@ func (p *Provider) atOnce(w http.ResponseWriter, r *http.Request, q *request, to
 				return err
 			}
 		}
-		code, err = p.grant(ctx, tx, q, e.Session, f.Granted())
+		code, err = p.grant(ctx, tx, q, e.Session, f.Allowed)
 		return err
 	})
 	switch {

@@ -41,7 +41,7 @@ func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		if e, err = p.signIn.Establish(ctx, tx, f, o); err != nil || e.Refused != nil || q == nil {
 			return err
 		}
-		code, err = p.grant(ctx, tx, q, e.Session, f.Granted())
+		code, err = p.grant(ctx, tx, q, e.Session, f.Allowed)
 		return err
 	})
 	if err != nil {

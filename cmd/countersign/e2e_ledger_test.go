@@ -77,6 +77,9 @@ func ledgerStory(t *testing.T, ledger, issuer, who string) {
 
 	// consent, then back in Ledger, which shows what it was told
 	b.See("Keep access")
+	if strings.Contains(b.Text("main"), "See reports") {
+		t.Error("the consent page offers what the person's roles do not carry")
+	}
 	b.Axe()
 	b.Screenshot("consent")
 	b.Click("form[action='/login/consent'] button:not([formaction])")

@@ -107,6 +107,7 @@ CREATE TABLE consents (
     account_id TEXT COLLATE "C" NOT NULL REFERENCES accounts (id),
     client_id  TEXT COLLATE "C" NOT NULL REFERENCES clients (id),
     scopes     TEXT             NOT NULL,
+    declined   TEXT    NOT NULL,
     given_at   BIGINT           NOT NULL,
     updated_at BIGINT           NOT NULL,
     PRIMARY KEY (account_id, client_id)

@@ -104,6 +104,7 @@ CREATE TABLE consents (
     account_id TEXT    NOT NULL REFERENCES accounts (id),
     client_id  TEXT    NOT NULL REFERENCES clients (id),
     scopes     TEXT    NOT NULL,
+    declined   TEXT    NOT NULL,
     given_at   INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     PRIMARY KEY (account_id, client_id)

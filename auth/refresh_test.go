@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -375,6 +376,46 @@ func TestStateByPath(t *testing.T) {
 			})
 		})
 	}
+}
+
+// I3: the state of account and client alone decides, whatever ended with it when it was set.
+func TestStateAlone(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for i, statement := range []string{
+			"UPDATE accounts SET state = 'disabled' WHERE id = %[1]s", "UPDATE clients SET disabled = 1 WHERE id = %[1]s",
+			"DELETE FROM consents WHERE account_id = %[1]s",
+		} {
+			name := fmt.Sprintf("noor-%d", i)
+			noor := r.account(name)
+			c := r.client(auth.ClientID(name), auth.Web)
+			e := r.browser().signs(demands(c), name)
+			live := r.redeem(redemption(c, r.codeFor(c, e.Session, demands(c).Scopes)))
+			opaque := r.store(live.Access)
+			code := r.codeFor(c, e.Session, demands(c).Scopes)
+			if strings.Contains(statement, "clients") {
+				r.exec(statement, string(c.ID))
+			} else {
+				r.exec(statement, string(noor.ID))
+			}
+
+			if r.stands(live.Access).Active {
+				r.Errorf("%s: the access token counts", statement)
+			}
+			if !r.finds(opaque) {
+				r.Errorf("%s: an opaque token is gone, though nobody ended its grant", statement)
+			}
+			err := r.try(func(ctx context.Context, tx auth.Tx) error {
+				_, _, err := r.issuing.Authorize(ctx, tx, auth.Authorization{
+					Client: c, Session: e.Session, RedirectURI: callback, Challenge: challenge(verifier), Scopes: []string{"openid"},
+				})
+				return err
+			})
+			wantFault(r, err, auth.ErrDenied)
+			wantRefused(r, r.redeem(redemption(c, code)).Refused, auth.ErrInvalidGrant)
+			wantRefused(r, r.refresh(auth.Renewal{Client: c, Token: live.RefreshToken}).Refused, auth.ErrInvalidGrant)
+		}
+	})
 }
 
 func b2i(b bool) int {

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -462,16 +463,22 @@ func (r *rig) finds(token string) bool {
 // withdrawRole takes a plain role away. Nothing in the product does, until the engine of the next milestone.
 func (r *rig) withdrawRole(subject, role string) {
 	r.Helper()
-	driver, source, mark := "pgx", r.database, [2]string{"$1", "$2"}
+	r.exec("DELETE FROM role_assignments WHERE subject = %s AND role = %s", subject, role)
+}
+
+// exec changes rows behind the product's back.
+func (r *rig) exec(statement string, args ...any) {
+	r.Helper()
+	driver, source, marks := "pgx", r.database, []any{"$1", "$2"}
 	if path, ok := strings.CutPrefix(r.database, "sqlite:"); ok {
-		driver, source, mark = "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)", [2]string{"?", "?"}
+		driver, source, marks = "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)", []any{"?", "?"}
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
 		r.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := db.Exec("DELETE FROM role_assignments WHERE subject = "+mark[0]+" AND role = "+mark[1], subject, role); err != nil {
+	if _, err := db.Exec(fmt.Sprintf(statement, marks[:len(args)]...), args...); err != nil {
 		r.Fatal(err)
 	}
 }

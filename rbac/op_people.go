@@ -239,7 +239,7 @@ func (o AddMember) apply(e *edit) *fault.Error {
 }
 
 func (o RemoveMember) apply(e *edit) *fault.Error {
-	key := MemberKey{o.Group, o.Account}
+	key := MemberKey(o)
 	if _, ok := e.s.Memberships[key]; !ok {
 		return ErrNotFound.At("group")
 	}

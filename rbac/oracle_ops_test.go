@@ -253,7 +253,7 @@ func (w *world) doPeople(op Op, grandfather map[RuleID]bool) string {
 			w.gm[key] = Window{w.now, o.Membership.During.To}
 		}
 	case RemoveMember:
-		key := MemberKey{o.Group, o.Account}
+		key := MemberKey(o)
 		if _, ok := w.gm[key]; !ok {
 			return "not-found"
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -222,9 +221,4 @@ func sequence(ctx context.Context, db *store.DB, keys audit.Keys, holder string)
 			return nil
 		}
 	}
-}
-
-// shortCheckpoint is a checkpoint as one log line.
-func shortCheckpoint(signed []byte) string {
-	return strings.ReplaceAll(strings.TrimSpace(string(signed)), "\n", "|")
 }

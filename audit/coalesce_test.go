@@ -88,6 +88,14 @@ func TestCoalescerPutsTheRestIntoOneOverflow(t *testing.T) {
 	if got[2].Personal != nil || got[2].Client != "" {
 		t.Errorf("the overflow names one of many: %+v", got[2])
 	}
+	for _, e := range []audit.Event{got[2], got[0], got[1]} { // what could not be written is given back
+		c.Add(e)
+	}
+	c.Add(refusal("no-account", "198.51.100.1"))
+	got[2].Count++
+	if diff := cmp.Diff(got, c.Drain(noon.Add(time.Minute)), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("given back and drained again:\n%s", diff)
+	}
 }
 
 // Draining often must not make more entries: the number is for a minute, not for a draining.
@@ -117,9 +125,9 @@ func TestCoalescerCountsKeysByTheMinute(t *testing.T) {
 	if got := entries(noon.Add(61 * time.Second)); got != 1 {
 		t.Errorf("the next minute gave %d entries, want 1", got)
 	}
-	c.Drain(noon) // a clock set back must not close it for good
-	c.Drain(noon.Add(time.Minute))
-	if got := entries(noon.Add(61 * time.Second)); got != 1 {
+	entries(noon.Add(62 * time.Second))
+	c.Drain(noon.Add(-time.Hour)) // a clock set back must not close it for an hour
+	if got := entries(noon.Add(-time.Hour + time.Second)); got != 1 {
 		t.Errorf("after the clock was set back: %d entries, want 1", got)
 	}
 }

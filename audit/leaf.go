@@ -62,7 +62,8 @@ func CheckCommitment(salt, commitment []byte, personal map[string]string) bool {
 	if len(salt) == 0 {
 		return len(personal) == 0
 	}
-	return len(salt) == sha256.Size && len(personal) > 0 && hmac.Equal(commitment, commitmentOf(salt, personal))
+	// The length is checked because HMAC takes a key and the same key with zeros behind it for one.
+	return len(salt) == sha256.Size && hmac.Equal(commitment, commitmentOf(salt, personal))
 }
 
 func commitmentOf(salt []byte, personal map[string]string) []byte {

@@ -204,6 +204,7 @@ func TestCommitment(t *testing.T) {
 		"other data":                        {salt, commitment, changed, false},
 		"another salt":                      {flipped, commitment, personal, false},
 		"a salt that is too short":          {salt[:31], commitment, personal, false},
+		"a salt with a zero appended":       {append(slices.Clone(salt), 0), commitment, personal, false},
 		"another commitment":                {salt, other, personal, false},
 		"data whose salt is gone":           {nil, commitment, personal, false},
 		"a salt whose data are gone":        {salt, commitment, nil, false},

@@ -207,6 +207,7 @@ func TestTLSIsServedAndRenewed(t *testing.T) {
 	roots.AddCert(selfSigned(t, cert, key))
 	d.issuer = strings.Replace(d.issuer, "http:", "https:", 1)
 	d.set("ISSUER="+d.issuer, "TLS_CERTIFICATE="+cert, "TLS_KEY="+key)
+	a := newApp(d.issuer, "probe", d.addClient("probe", "--redirect-uri", rpCallback))
 	p := d.start("serve")
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
 	ask := func() (*http.Response, error) { return client.Get(d.issuer + "/readyz") }
@@ -226,7 +227,7 @@ func TestTLSIsServedAndRenewed(t *testing.T) {
 		t.Error("no Strict-Transport-Security under https")
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if resp, err = client.Get(d.issuer + "/account"); err != nil {
+	if resp, err = client.Get(a.authorize("openid")); err != nil {
 		t.Fatal(err)
 	}
 	resp.Body.Close()

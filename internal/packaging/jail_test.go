@@ -19,8 +19,8 @@ import (
 
 const patience = 30 * time.Second
 
-// program builds the binary as the Dockerfile does, but for -trimpath, which would compile everything
-// a second time. TestMain removes it.
+// program builds the binary as the Dockerfile does; -trimpath, which would compile everything a second
+// time, is in the GOFLAGS that make sets. TestMain removes it.
 var program = sync.OnceValues(func() (string, error) {
 	file := filepath.Join(scratch, "countersign")
 	cmd := exec.Command("go", "build", "-ldflags", "-s -w -X main.version=packaged", "-o", file, "./cmd/countersign")

@@ -55,8 +55,6 @@ func main() {
 		packages = []string{"./..."}
 	}
 
-	// As the binary is built; only the race detector needs C. Everything is then compiled once.
-	os.Setenv("CGO_ENABLED", "0")
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // pgbouncer is there
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -145,8 +143,9 @@ func detectRaces(packages []string) func(context.Context, *summary) {
 			sum.notRun("race detector", "no C compiler (gcc)")
 			return
 		}
+		before := os.Getenv("CGO_ENABLED")
 		os.Setenv("CGO_ENABLED", "1")
-		defer os.Setenv("CGO_ENABLED", "0")
+		defer os.Setenv("CGO_ENABLED", before)
 		goTest(append([]string{"-count=1", "-race"}, packages...)...)(ctx, sum)
 	}
 }

@@ -81,3 +81,13 @@ type GrantFilter struct {
 	Session           SessionID
 	EndingWithSession bool // only those of clients whose refresh tokens end with the session
 }
+
+// Ground is a grant and what it stands on, as they are now. What is missing is zero.
+type Ground struct {
+	Grant   Grant
+	Client  Client
+	Account Account
+	Consent Consent
+	Session Session
+	Denied  bool // the token asked about was revoked by itself
+}

@@ -139,55 +139,48 @@ type footing struct {
 	why     string // why it stands no more; empty while it does
 }
 
-// standing reads again what g stands on. A first-party client needs no consent. The session counts where the client's tokens
+// footing says at now whether a grant stands. A first-party client needs no consent. The session counts where the client's tokens
 // end with it: by its end or its absolute limit; being idle at our pages is no reason to stop an application in use.
-func standing(ctx context.Context, tx Tx, g Grant) (st footing, err error) {
-	if st.client, err = tx.Client(ctx, g.Client); err != nil {
-		return st, ignoreMissing(err, &st.why, whyClosed)
-	}
-	if st.account, err = tx.Account(ctx, g.Account); err != nil {
-		return st, ignoreMissing(err, &st.why, whyDisabled)
-	}
-	if st.client.Disabled {
+func (d Ground) footing(now time.Time) footing {
+	st := footing{client: d.Client, account: d.Account, consent: d.Consent}
+	switch {
+	case d.Client.ID == "" || d.Client.Disabled:
 		st.why = whyClosed
-		return st, nil
-	}
-	if !st.account.Active() {
+	case !d.Account.Active():
 		st.why = whyDisabled
-		return st, nil
+	case !d.Client.FirstParty && d.Consent.Client == "":
+		st.why = whyConsent
+	case (d.Client.endsWithSession() || d.Grant.State == GrantPending) && d.Session.over(now):
+		st.why = whyOver
 	}
-	if !st.client.FirstParty {
-		if st.consent, err = tx.Consent(ctx, g.Account, g.Client); err != nil {
-			return st, ignoreMissing(err, &st.why, whyConsent)
-		}
-	}
-	if st.client.endsWithSession() || g.State == GrantPending {
-		over, err := sessionOver(ctx, tx, g.Session)
-		if err != nil {
-			return st, err
-		}
-		if over {
-			st.why = whyOver
-		}
-	}
-	return st, nil
+	return st
 }
 
-func sessionOver(ctx context.Context, tx Tx, id SessionID) (bool, error) {
-	s, err := tx.Session(ctx, id)
-	if fault.Is(err, fault.NotFound) {
-		return true, nil
-	}
-	return !s.EndedAt.IsZero() || !tx.Now().Before(s.Ends), err
+// over reports whether s is missing, ended or at its absolute limit.
+func (s Session) over(now time.Time) bool {
+	return s.ID == "" || !s.EndedAt.IsZero() || !now.Before(s.Ends)
 }
 
-// ignoreMissing turns a NotFound into a reason.
-func ignoreMissing(err error, why *string, reason string) error {
-	if fault.Is(err, fault.NotFound) {
-		*why = reason
-		return nil
+// standing reads what a grant that is not stored yet will stand on.
+func standing(ctx context.Context, tx Tx, g Grant) (footing, error) {
+	d := Ground{Grant: g}
+	var errs [4]error
+	d.Client, errs[0] = orZero(tx.Client(ctx, g.Client))
+	d.Account, errs[1] = orZero(tx.Account(ctx, g.Account))
+	d.Session, errs[2] = orZero(tx.Session(ctx, g.Session))
+	if !d.Client.FirstParty {
+		d.Consent, errs[3] = orZero(tx.Consent(ctx, g.Account, g.Client))
 	}
-	return err
+	return d.footing(tx.Now()), errors.Join(errs[:]...)
+}
+
+// orZero turns what is missing into its zero value.
+func orZero[T any](v T, err error) (T, error) {
+	if fault.Is(err, fault.NotFound) {
+		var none T
+		return none, nil
+	}
+	return v, err
 }
 
 // covers reports whether every scope was consented to, or needs no consent.

@@ -39,21 +39,19 @@ func (p Issuing) Redeem(ctx context.Context, tx Tx, r Redemption) (Issued, error
 	if !strings.HasPrefix(r.Code, codePrefix) {
 		return Issued{Refused: ErrInvalidGrant}, nil
 	}
-	g, err := tx.GrantByCode(ctx, hashToken(r.Code))
+	ground, err := tx.GroundByCode(ctx, hashToken(r.Code))
 	if fault.Is(err, fault.NotFound) {
 		return Issued{Refused: ErrInvalidGrant}, nil
 	}
 	if err != nil {
 		return Issued{}, err
 	}
+	g := ground.Grant
 	no := refusal{actor: r.Client.ID.actor(), request: r.Request, source: r.Source}
 	if why := r.mismatch(g, tx); why != "" {
 		return no.end(ctx, tx, g, why)
 	}
-	st, err := standing(ctx, tx, g)
-	if err != nil {
-		return Issued{}, err
-	}
+	st := ground.footing(tx.Now())
 	if st.why == "" && !st.client.Allows(GrantCode) {
 		st.why = whyGrantType
 	}

@@ -44,22 +44,19 @@ func (p Issuing) Refresh(ctx context.Context, tx Tx, r Renewal) (Issued, error) 
 const maxRounds = 8
 
 func (p Issuing) refresh(ctx context.Context, tx Tx, r Renewal, id GrantID, generation int) (issued Issued, lost bool, err error) {
-	g, err := tx.Grant(ctx, id)
+	ground, err := tx.Ground(ctx, id, "")
 	if fault.Is(err, fault.NotFound) {
 		return Issued{Refused: ErrInvalidGrant}, false, nil
 	}
 	if err != nil {
 		return Issued{}, false, err
 	}
+	g, st := ground.Grant, ground.footing(tx.Now())
 	no := refusal{actor: r.Client.ID.actor(), request: r.Request, source: r.Source}
 	if g.Client != r.Client.ID {
 		// The token is true and in the hands of another client: it leaked. The family ends, as a code's would.
 		issued, err := no.end(ctx, tx, g, whyClient)
 		return issued, false, err
-	}
-	st, err := standing(ctx, tx, g)
-	if err != nil {
-		return Issued{}, false, err
 	}
 	if why := g.presented(generation, tx.Now(), st.client.RefreshLeeway); why != "" {
 		issued, err := no.end(ctx, tx, g, why)
@@ -159,14 +156,11 @@ func (p Issuing) FindRefresh(ctx context.Context, tx Tx, token string) (Grant, e
 	if !ok {
 		return Grant{}, ErrNoToken
 	}
-	g, err := tx.Grant(ctx, id)
+	ground, err := tx.Ground(ctx, id, "")
 	if err != nil {
 		return Grant{}, err
 	}
-	st, err := standing(ctx, tx, g)
-	if err != nil {
-		return Grant{}, err
-	}
+	g, st := ground.Grant, ground.footing(tx.Now())
 	if generation != g.Generation || !g.Refreshable(tx.Now()) || st.refreshable(g) != "" {
 		return Grant{}, ErrNoToken
 	}

@@ -30,6 +30,9 @@ func Stand(ctx context.Context, tx Tx, t AccessToken) (Standing, error) {
 		s.Why = whyExpired
 		return s, nil
 	}
+	if t.Grant != "" {
+		return s.ofGrant(ctx, tx)
+	}
 	denied, err := tx.Denied(ctx, t.ID)
 	if err != nil {
 		return Standing{}, err
@@ -38,18 +41,15 @@ func Stand(ctx context.Context, tx Tx, t AccessToken) (Standing, error) {
 		s.Why = "revoked"
 		return s, nil
 	}
-	if t.Grant == "" {
-		return s.ofClient(ctx, tx)
-	}
-	return s.ofGrant(ctx, tx)
+	return s.ofClient(ctx, tx)
 }
 
 func (s Standing) ofClient(ctx context.Context, tx Tx) (_ Standing, err error) {
-	if s.Client, err = tx.Client(ctx, s.Token.Client); err != nil {
-		return s, ignoreMissing(err, &s.Why, whyClosed)
+	if s.Client, err = orZero(tx.Client(ctx, s.Token.Client)); err != nil {
+		return s, err
 	}
 	switch {
-	case s.Client.Disabled:
+	case s.Client.ID == "" || s.Client.Disabled:
 		s.Why = whyClosed
 	case !s.Client.Allows(GrantClientCredentials) || s.Token.Account != "":
 		s.Why = whyGrantType
@@ -60,19 +60,19 @@ func (s Standing) ofClient(ctx context.Context, tx Tx) (_ Standing, err error) {
 }
 
 func (s Standing) ofGrant(ctx context.Context, tx Tx) (Standing, error) {
-	g, err := tx.Grant(ctx, s.Token.Grant)
+	ground, err := orZero(tx.Ground(ctx, s.Token.Grant, s.Token.ID))
 	if err != nil {
-		return s, ignoreMissing(err, &s.Why, "revoked")
+		return s, err
 	}
-	s.Grant = g
-	if g.State != GrantLive || g.Client != s.Token.Client || g.Account != s.Token.Account {
+	s.Grant = ground.Grant
+	if g := ground.Grant; ground.Denied || g.State != GrantLive || g.Client != s.Token.Client || g.Account != s.Token.Account {
 		s.Why = "revoked"
 		return s, nil
 	}
-	st, err := standing(ctx, tx, g)
+	st := ground.footing(tx.Now())
 	s.Client, s.Account, s.Why = st.client, st.account, st.why
-	if err != nil || s.Why != "" {
-		return s, err
+	if s.Why != "" {
+		return s, nil
 	}
 	return s.narrowed(ctx, tx, string(st.account.Person), st)
 }

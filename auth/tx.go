@@ -93,6 +93,10 @@ type GrantTx interface {
 	AddGrant(ctx context.Context, g Grant) error
 	Grant(ctx context.Context, id GrantID) (Grant, error)
 	GrantByCode(ctx context.Context, codeHash []byte) (Grant, error)
+	// Ground reads a grant together with all it stands on. A grant that is missing is NotFound; anything else that is missing is
+	// zero. jti, if not empty, asks whether that token is denied.
+	Ground(ctx context.Context, id GrantID, jti string) (Ground, error)
+	GroundByCode(ctx context.Context, codeHash []byte) (Ground, error)
 	// RedeemGrant writes g over its row if that is still pending: the code is spent.
 	RedeemGrant(ctx context.Context, g Grant) (bool, error)
 	// RotateGrant writes g's refresh state over its row if that is live and at generation from.

@@ -52,6 +52,7 @@ func (c Config) withDefaults() Config {
 type DB struct {
 	dialect    dialect
 	gorm       *gorm.DB
+	ground     string // the columns of Ground's join
 	writers    *sql.DB
 	readers    *sql.DB // on PostgreSQL another pool too: a flood of reads must not starve writes
 	timeout    time.Duration
@@ -89,7 +90,10 @@ func (db *DB) connect(ctx context.Context, where place, cfg Config) (err error) 
 	if err != nil {
 		return err
 	}
-	db.writers, db.readers, err = where.pools(ctx, cfg.Writers, cfg.Readers)
+	if db.writers, db.readers, err = where.pools(ctx, cfg.Writers, cfg.Readers); err != nil {
+		return err
+	}
+	db.ground, err = groundColumns()
 	return err
 }
 

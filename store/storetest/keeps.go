@@ -124,6 +124,30 @@ var keeps = []promise{
 		})
 		readGrant(t, db, redeemed)
 	}},
+	{"reads a grant with all it stands on, and what is missing as nothing", func(t *testing.T, open opener) {
+		db := open()
+		d := auth.Ground{Grant: filled[auth.Grant](), Client: filled[auth.Client](), Account: account(t, db, "a"), Consent: filled[auth.Consent](), Session: filled[auth.Session]()}
+		d.Session.Account, d.Consent.Account, d.Consent.Client = d.Account.ID, d.Account.ID, d.Client.ID
+		d.Grant.Account, d.Grant.Client, d.Grant.Session = d.Account.ID, d.Client.ID, d.Session.ID
+		bare := auth.Grant{ID: "bare", Account: d.Account.ID, Client: "none", Session: "none", CreatedAt: epoch}
+		update(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.AddClient(ctx, d.Client), tx.AddSession(ctx, d.Session), tx.PutConsent(ctx, d.Consent),
+				tx.AddGrant(ctx, d.Grant), tx.AddGrant(ctx, bare), tx.Deny(ctx, "jti", epoch))
+		})
+		before := db.Statements()
+		view(t, db, func(ctx context.Context, tx *store.Tx) error {
+			got, err := tx.Ground(ctx, d.Grant.ID, "another")
+			same(t, got, d)
+			if n := db.Statements() - before; n > 2 { // SQLite's BEGIN
+				t.Errorf("%d statements for one ground", n)
+			}
+			byCode, err2 := tx.GroundByCode(ctx, d.Grant.CodeHash)
+			same(t, byCode, d)
+			denied, err3 := tx.Ground(ctx, "bare", "jti")
+			same(t, denied, auth.Ground{Grant: bare, Account: d.Account, Denied: true})
+			return errors.Join(err, err2, err3)
+		})
+	}},
 	{"keeps every field of an access token", func(t *testing.T, open opener) {
 		db, token := open(), filled[auth.AccessToken]()
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {

@@ -434,6 +434,8 @@ func missing(ctx context.Context, tx *store.Tx, id string) map[string]error {
 	_, found["client"] = tx.Client(ctx, auth.ClientID(id))
 	_, found["consent"] = tx.Consent(ctx, auth.AccountID(id), auth.ClientID(id))
 	_, found["grant"] = tx.Grant(ctx, auth.GrantID(id))
+	_, found["ground"] = tx.Ground(ctx, auth.GrantID(id), id)
+	_, found["ground by code"] = tx.GroundByCode(ctx, []byte(id))
 	_, found["code"] = tx.GrantByCode(ctx, []byte(id))
 	_, found["token"] = tx.AccessToken(ctx, []byte(id))
 	_, found["flow"] = tx.Flow(ctx, auth.FlowID(id), []byte(id))

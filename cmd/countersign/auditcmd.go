@@ -21,24 +21,28 @@ import (
 const logOrigin = "countersign/audit"
 
 // logKeys reads the log's signing key, making it the first time.
-func logKeys(ctx context.Context, db *store.DB) (audit.Keys, note.Verifier, error) {
+// verifier is the public key in the text form that note.NewVerifier takes.
+func logKeys(ctx context.Context, db *store.DB) (keys audit.Keys, verifier string, err error) {
 	var seed []byte
 	if err := db.Update(ctx, func(tx *store.Tx) (err error) {
 		seed, err = tx.SecretOnce(ctx, "audit-log-key", random32)
 		return err
 	}); err != nil {
-		return audit.Keys{}, nil, err
+		return audit.Keys{}, "", err
 	}
 	key := ed25519.NewKeyFromSeed(seed)
 	signer, err := audit.NewSigner(logOrigin, key)
 	if err != nil {
-		return audit.Keys{}, nil, fmt.Errorf("audit log key: %w", err)
+		return audit.Keys{}, "", fmt.Errorf("audit log key: %w", err)
 	}
-	verifier, err := audit.NewVerifier(logOrigin, key.Public().(ed25519.PublicKey))
+	if verifier, err = note.NewEd25519VerifierKey(logOrigin, key.Public().(ed25519.PublicKey)); err != nil {
+		return audit.Keys{}, "", fmt.Errorf("audit log key: %w", err)
+	}
+	known, err := note.NewVerifier(verifier)
 	if err != nil {
-		return audit.Keys{}, nil, fmt.Errorf("audit log key: %w", err)
+		return audit.Keys{}, "", fmt.Errorf("audit log key: %w", err)
 	}
-	return audit.Keys{Signer: signer, Known: note.VerifierList(verifier)}, verifier, nil
+	return audit.Keys{Signer: signer, Known: note.VerifierList(known)}, verifier, nil
 }
 
 func (c *cli) auditCommand() *cobra.Command {
@@ -171,9 +175,7 @@ func (c *cli) auditCheckpoint() *cobra.Command {
 					return err
 				}
 				if key {
-					return c.print(map[string]any{"name": verifier.Name(), "key_hash": verifier.KeyHash()}, func(w io.Writer) {
-						fmt.Fprintf(w, "%s+%08x\n", verifier.Name(), verifier.KeyHash())
-					})
+					return c.print(map[string]string{"verifier": verifier}, func(w io.Writer) { fmt.Fprintln(w, verifier) })
 				}
 				// What waits is put into the log first: the checkpoint then covers everything done so far.
 				if err := sequence(ctx, db, keys, "command-"+newMasterKey()[len(masterPrefix):][:12]); err != nil && !errors.Is(err, audit.ErrLeaseLost) {
@@ -193,13 +195,23 @@ func (c *cli) auditCheckpoint() *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&key, "key", false, "print the name and hash of the key that signs checkpoints instead")
+	cmd.Flags().BoolVar(&key, "key", false, "print the public key that checkpoints are verified with instead")
 	return cmd
 }
 
 // sequence puts all waiting events into the log, as holder of the sequencer's lease. ErrLeaseLost says that another
 // process leads, and does it.
+//
+// It looks before it takes the lease: an idle server writes nothing.
 func sequence(ctx context.Context, db *store.DB, keys audit.Keys, holder string) error {
+	var waiting []audit.Entry
+	err := db.View(ctx, func(tx *store.Tx) (err error) {
+		waiting, err = tx.Unsequenced(ctx, 1)
+		return err
+	})
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
 	const batch = 500
 	lease := audit.Lease{Name: "audit-sequencer", Holder: holder}
 	for {

@@ -143,6 +143,7 @@ var madeAtRunTime = map[string]string{
 	"store.ExecContext":  "GORM calls it, with what it made of the calls that are held to the rule",
 	"store.QueryContext": "GORM calls it, with what it made of the calls that are held to the rule",
 	"store.PlaceEntries": "a list of placeholders, one for each row",
+	"store.join":         "its columns are the names of a row's fields",
 }
 
 // mayWrite names the files of doors that may write by themselves, and why.

@@ -89,6 +89,22 @@ func TestMatchRedirectLoopback(t *testing.T) {
 	}
 }
 
+// An address that Check would never have let in does not widen either.
+func TestMatchRedirectOddRegistration(t *testing.T) {
+	t.Parallel()
+	for own, uri := range map[string]string{
+		"http://127.0.0.1.evil.example/cb":  "http://127.0.0.1:80.evil.example/cb",
+		"http://127.0.0.1@evil.example/cb":  "http://127.0.0.1:80@evil.example/cb",
+		"http://[::1].evil.example/cb":      "http://[::1]:80.evil.example/cb",
+		"http://127.0.0.1:x@evil.example/c": "http://127.0.0.1:1:x@evil.example/c",
+	} {
+		c := auth.Client{Kind: auth.Native, RedirectURIs: []string{own}}
+		if c.MatchRedirect(uri) {
+			t.Errorf("%q passes for %q", uri, own)
+		}
+	}
+}
+
 // FuzzMatchRedirect holds against an oracle that knows no parser: what passes is registered, or a loopback address with the port cut out.
 func FuzzMatchRedirect(f *testing.F) {
 	for _, s := range append(nearMisses, "http://127.0.0.1:8080/cb", "http://[::1]:1/cb") {

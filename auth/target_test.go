@@ -27,7 +27,7 @@ func (r *rig) servers() {
 				{Name: "open", Permission: ""},
 			}}),
 			rbac.AddServer(ctx, tx, "local:test", rbac.ResourceServer{Audience: archive, Scopes: []rbac.Scope{{Name: "read", Permission: "archive/all:read"}}}),
-			rbac.AddRole(ctx, tx, "local:test", rbac.PlainRole{Name: "clerk", Permissions: []string{"ledger/invoice:read", "ledger/all:read"}}),
+			rbac.AddRole(ctx, tx, "local:test", rbac.PlainRole{Name: "clerk", Permissions: []string{"ledger/invoice:read", "ledger/all:read", ""}}),
 			rbac.AddRole(ctx, tx, "local:test", rbac.PlainRole{Name: "archivist", Permissions: []string{"archive/all:read"}}),
 		)
 	})

@@ -247,7 +247,7 @@ func (b *browser) allow(f auth.Flow, but ...string) auth.Flow {
 	}
 	b.r.update(func(tx *store.Tx) (err error) {
 		var ticked []string
-		for _, s := range f.Scopes {
+		for _, s := range f.Offered {
 			if !strings.Contains(strings.Join(but, " "), s) {
 				ticked = append(ticked, s)
 			}

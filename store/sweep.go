@@ -27,7 +27,8 @@ var swept = []remains{
 	{"access_tokens", "ends_at", time.Hour},
 	{"setup_tokens", "ends_at", keepDead},
 	{"sessions", "ends_at", keepDead},
-	{"grants", "sweep_at", 0}, // what must be kept is in it
+	{"grants", "sweep_at", 0},                  // what must be kept is in it
+	{"outbox", "next_at", 30 * 24 * time.Hour}, // nobody wants a notice that is a month late
 }
 
 // Swept is what one Sweep did.

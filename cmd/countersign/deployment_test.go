@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -105,6 +106,13 @@ func (d *deployment) set(settings ...string) *deployment {
 		d.env = append(kept, "COUNTERSIGN_"+s)
 	}
 	return d
+}
+
+// unset takes settings back, by name without the prefix.
+func (d *deployment) unset(names ...string) {
+	for _, name := range names {
+		d.env = slices.DeleteFunc(d.env, func(e string) bool { return strings.HasPrefix(e, "COUNTERSIGN_"+name+"=") })
+	}
 }
 
 // run runs a command and returns what it printed. It must succeed.

@@ -155,6 +155,28 @@ func column(t testing.TB, db *sql.DB, query string) (out []string) {
 	return out
 }
 
+// sec-D07: the master key is replaced by serving once with the new one and the old one beside it.
+func TestTheMasterKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	eachDatabase(t, func(t *testing.T, d *deployment) {
+		d.addUser("probe")
+		next := newMasterKey()
+		d.set("MASTER_KEY="+next, "MASTER_KEY_PREVIOUS="+testMaster)
+		if _, err := d.serve().stop(); err != nil {
+			t.Fatal(err)
+		}
+		d.set("MASTER_KEY=" + next).unset("MASTER_KEY_PREVIOUS")
+		d.serve().kill()
+		if out := d.run("", "user", "list"); !strings.Contains(out, "probe") {
+			t.Errorf("sec-D07 with the new key alone: %s", out)
+		}
+		d.set("MASTER_KEY=" + testMaster)
+		if out, _, code := d.try("", "user", "list"); code == exitOK {
+			t.Errorf("sec-D07 the old key still opens the database: %s", out)
+		}
+	})
+}
+
 // sec-D03: whoever changes the log is found out, by position, and a cut tail against a checkpoint kept elsewhere.
 func TestAuditVerifyNamesTheFirstBadEntry(t *testing.T) {
 	t.Parallel()

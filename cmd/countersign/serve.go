@@ -39,6 +39,11 @@ func (c *cli) serveCommand() *cobra.Command {
 				return err
 			}
 			defer db.Close()
+			if cfg.MasterKeyOld != "" {
+				if _, err := db.Rewrap(cmd.Context()); err != nil {
+					return err
+				}
+			}
 			if err := offerSetup(cmd.Context(), cfg, db, c.stdout); err != nil {
 				return err
 			}

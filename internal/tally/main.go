@@ -134,6 +134,7 @@ func postgres(_ context.Context, sum *summary) {
 	os.Setenv(pgtest.Variable, dsn)
 }
 
+// detectRaces runs the rooms again under the race detector: no report is acceptable (sec-F29).
 func detectRaces(packages []string) func(context.Context, *summary) {
 	return func(ctx context.Context, sum *summary) {
 		if len(packages) == 0 {

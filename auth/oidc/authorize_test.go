@@ -198,6 +198,7 @@ func TestUnreadableRequestsStayHere(t *testing.T) {
 			"sec-F23 a body of 65 KiB":       send("POST", authorizePath, urlencoded, form+"&x="+strings.Repeat("x", maxForm)),
 			"sec-F23 a query of 65 KiB":      send("GET", authorizePath+"?"+form+"&x="+strings.Repeat("x", maxForm), "", ""),
 			"sec-F23 10 000 fields":          send("GET", authorizePath+"?"+form+strings.Repeat("&a=", 10_000), "", ""),
+			"sec-F23 300 fields":             send("GET", authorizePath+"?"+form+strings.Repeat("&a=", 300), "", ""),
 			"broken percent-encoding":        send("GET", authorizePath+"?"+form+"&x=%zz", "", ""),
 			"the query of a POST is nothing": send("POST", authorizePath+"?"+form, urlencoded, ""),
 		} {

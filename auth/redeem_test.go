@@ -57,7 +57,7 @@ func TestCodeRaced(t *testing.T) {
 	t.Parallel()
 	rounds := 200
 	if testing.Short() {
-		rounds = 10
+		rounds = 30
 	}
 	each(t, func(r *rig) {
 		r.account("noor")

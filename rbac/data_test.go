@@ -23,7 +23,7 @@ func dataFile(t testing.TB, name string) string {
 	}
 	path := filepath.Join(dir, "rbac", name)
 	if _, err := os.Stat(path); err != nil {
-		t.Skipf("not run: the data set rbac/%s is not beside the checkout", name)
+		t.Skipf("optional: the data set rbac/%s is not beside the checkout", name)
 	}
 	return path
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -93,6 +94,7 @@ func serve(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 		workers.Go(func() { w(working) })
 	}
 	log.Info("serving", "issuer", cfg.Issuer, "listen", listener.Addr().String(), "version", version)
+	debug.FreeOSMemory() // starting hashed a password and perhaps made keys: give back what that took
 	if ready != nil {
 		ready()
 	}

@@ -28,6 +28,7 @@ type campaign struct {
 	pack, run  string            // go test -run run ./pack
 	env        map[string]string // {state} is a file of the campaign's own, kept between runs
 	counted    *regexp.Regexp    // finds how often it tried, in the output of the test
+	race       bool              // under the race detector
 	once       bool              // one run is all of it, taken up where it stopped; its count is the whole
 	covers     []string          // the code whose change lets the counts begin anew
 }
@@ -47,8 +48,8 @@ var campaigns = []campaign{
 		counted: regexp.MustCompile(`(\d+) mutants:`), covers: []string{"rbac"},
 	},
 	{
-		name: "races", what: "twenty spend one thing at once; one does (each run is the whole suite)",
-		pack: "store", run: "^Test(SQLite|Postgres)",
+		name: "races", what: "twenty spend one thing at once, watched by the race detector; one does (each try is the whole suite)",
+		pack: "store", run: "^Test(SQLite|Postgres)", race: true,
 		counted: regexp.MustCompile(`(?m)^ok\s.*/(store)\s`), covers: []string{"store", "migrations"},
 	},
 }
@@ -120,10 +121,15 @@ func carryOut(ctx context.Context, c campaign, limit time.Duration) error {
 
 // round runs the test once.
 func (c campaign) round(ctx context.Context, state string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-timeout=2h", "-run", c.run, "./"+c.pack)
+	args := []string{"test", "-count=1", "-v", "-timeout=2h", "-run", c.run}
+	env := os.Environ()
+	if c.race {
+		args, env = append(args, "-race"), append(env, "CGO_ENABLED=1")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./"+c.pack)...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
-	cmd.Env = os.Environ()
+	cmd.Env = env
 	for k, v := range c.env {
 		cmd.Env = append(cmd.Env, k+"="+strings.ReplaceAll(v, "{state}", state))
 	}

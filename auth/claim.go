@@ -44,7 +44,7 @@ func (r ClaimRule) check() error {
 	switch {
 	case r.Name == "" || len(r.Name) > 100 || strings.ContainsFunc(r.Name, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }):
 		return errClaim.Saying("A claim's name is 1 to 100 printable characters without spaces.")
-	case slices.Contains(reservedClaims, r.Name):
+	case slices.ContainsFunc(reservedClaims, func(own string) bool { return strings.EqualFold(own, r.Name) }): // readers differ on case
 		return errClaim.Saying("The claim " + r.Name + " belongs to the protocol and cannot be mapped.")
 	case claimFields[r.Field] == nil:
 		return errClaim.Saying("There is no field " + r.Field + "; see docs/cli.md for those there are.")

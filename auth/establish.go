@@ -115,17 +115,36 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 		return Established{}, err
 	}
 	s, live, err := liveSession(ctx, tx, f.Session)
+	if err != nil {
+		return Established{}, err
+	}
+	outdated, err := provedBefore(ctx, tx, f, acc)
 	switch {
 	case err != nil:
 		return Established{}, err
 	case !acc.Active():
 		return refuseSession(ctx, tx, f, ErrSignIn, whyDisabled, o)
+	case outdated:
+		return refuseSession(ctx, tx, f, ErrFlowGone, whyOver, o)
 	case f.provedHere():
 		return p.open(ctx, tx, f, s, live, o)
 	case !live || s.Account != f.Account:
 		return refuseSession(ctx, tx, f, ErrFlowGone, whyOver, o)
 	}
 	return Established{Session: s}, nil
+}
+
+// provedBefore reports whether the password or the account was changed after f's proof. A proof of what held before opens nothing
+// (sec-S04): who waits on a consent page while the owner changes the password would otherwise come in after it.
+func provedBefore(ctx context.Context, tx Tx, f Flow, acc Account) (bool, error) {
+	if !f.provedHere() {
+		return false, nil
+	}
+	pw, err := tx.Password(ctx, acc.ID)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return false, err
+	}
+	return pw.ChangedAt.After(f.AuthTime) || acc.UpdatedAt.After(f.AuthTime), nil
 }
 
 func refuseSession(ctx context.Context, tx Tx, f Flow, refused *fault.Error, why string, o Origin) (Established, error) {

@@ -302,6 +302,40 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+// sec-S04: whoever proved the old password and waits on the consent page does not come in after the change, nor once the account
+// was disabled and enabled again.
+func TestAProofDoesNotOutliveWhatItProved(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		for name, change := range map[string]func(ctx context.Context, tx auth.Tx, id auth.AccountID) error{
+			"password": func(ctx context.Context, tx auth.Tx, id auth.AccountID) error {
+				return auth.SetPassword(ctx, tx, "local:op", id, "is:another")
+			},
+			"disabled": func(ctx context.Context, tx auth.Tx, id auth.AccountID) error {
+				if err := auth.Disable(ctx, tx, "local:op", id); err != nil {
+					return err
+				}
+				return auth.Enable(ctx, tx, "local:op", id)
+			},
+		} {
+			acc := r.account(name)
+			b := r.browser()
+			f := b.name(b.begin(demands(r.client(auth.ClientID("app-"+name), auth.Web), "openid")), name)
+			f, _ = b.password(f, name+"'s password")
+			if f.Next() != auth.Allow {
+				t.Fatalf("%s: the sign-in stands at %s, want %s", name, f.Next(), auth.Allow)
+			}
+			r.clock.Add(time.Second)
+			r.update(func(ctx context.Context, tx auth.Tx) error { return change(ctx, tx, acc.ID) })
+			r.update(func(ctx context.Context, tx auth.Tx) (err error) {
+				f, err = auth.AllowScopes(ctx, tx, f, []string{"openid"})
+				return err
+			})
+			wantRefused(t, b.establish(f).Refused, auth.ErrFlowGone)
+		}
+	})
+}
+
 // A flow is spent once (I1): two browsers' tabs that finish it together get one session.
 func TestEstablishOnce(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,7 @@ type Issued struct {
 	Account      Account
 	Access       AccessToken // its form (JWT or opaque) is the door's; an opaque one is stored by StoreAccess in the same transaction
 	RefreshToken string      // empty: none
+	Allowed      []string    // as Standing.Allowed
 	Refused      *fault.Error
 }
 
@@ -83,7 +84,7 @@ func (p Issuing) Redeem(ctx context.Context, tx Tx, r Redemption) (Issued, error
 	if !won { // somebody else redeemed it since we read: we are the second use
 		return no.end(ctx, tx, g, whyReused)
 	}
-	return Issued{Grant: g, Account: st.account, Access: access, RefreshToken: token},
+	return Issued{Grant: g, Account: st.account, Access: access, RefreshToken: token, Allowed: st.left(identityScopes)},
 		tx.Record(ctx, g.event(audit.GrantRedeemed, audit.OK, "", no.actor, r.Request, r.Source))
 }
 

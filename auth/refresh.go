@@ -84,7 +84,7 @@ func (p Issuing) refresh(ctx context.Context, tx Tx, r Renewal, id GrantID, gene
 	if err != nil || !won {
 		return Issued{}, !won, err
 	}
-	return Issued{Grant: g, Account: st.account, Access: access, RefreshToken: token}, false,
+	return Issued{Grant: g, Account: st.account, Access: access, RefreshToken: token, Allowed: st.left(identityScopes)}, false,
 		tx.Record(ctx, g.event(audit.GrantRefreshed, audit.OK, "", no.actor, r.Request, r.Source))
 }
 

@@ -18,7 +18,8 @@ type Standing struct {
 	Account Account // zero for client_credentials
 	Grant   Grant   // likewise
 	Active  bool
-	Why     string // why not
+	Allowed []string // identity scopes that client and consent still carry: what claims asked for singly may come from
+	Why     string   // why not
 }
 
 // Stand reads again whether an access token still counts: not denied, grant not ended, client enabled, account active,
@@ -84,6 +85,7 @@ func (s Standing) narrowed(ctx context.Context, tx Tx, subject string, st footin
 		return Standing{}, err
 	}
 	s.Token.Scopes, s.Active = t.Scopes, true
+	s.Allowed = st.left(identityScopes)
 	return s, nil
 }
 

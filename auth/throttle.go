@@ -80,7 +80,9 @@ type window struct {
 // and a new one with a new password; a name that nobody has is throttled just alike.
 func (p SignIn) budget(name string, acc Account, pw Password) []window {
 	l := p.Limits.withDefaults()
-	of := []string{"name", name}
+	// Names that nobody has share a bounded number of budgets, so that strangers who make names up cannot fill the table. Sharing
+	// one hurts nobody: such a name is refused in any case, with the same answer.
+	of := []string{"nobody", string(mac(p.Key, "limit nobody", name)[:2])}
 	if acc.ID != "" {
 		of = []string{"account", string(acc.ID), strconv.FormatInt(pw.ChangedAt.UnixMicro(), 10)}
 	}

@@ -36,10 +36,6 @@ func (s *Server) postNewPassword(w http.ResponseWriter, r *http.Request, cur aut
 		return newPasswordPage.draw(w, s.room(w, r, cur, "password").redraw(why), why.Kind.Status(), newPasswordData{s.minLength()})
 	}
 	pw := form.Get("password")
-	if weak := s.rules.Weak(pw, acc.Username, acc.Profile.Name, acc.Profile.Email); weak != nil {
-		return refuse(weak.At("password"))
-	}
-
 	leave, err := s.admit(ctx, form.Get("current"), o)
 	if wrong := fault.From(err); err != nil && wrong.Kind != fault.Internal {
 		if wrong.Is(password.ErrTooLong) {
@@ -51,6 +47,10 @@ func (s *Server) postNewPassword(w http.ResponseWriter, r *http.Request, cur aut
 		return err
 	}
 	defer leave()
+	// Only now, behind the limits: each refusal is an event, and one session must not fill the log.
+	if weak := s.rules.Weak(pw, acc.Username, acc.Profile.Name, acc.Profile.Email); weak != nil {
+		return refuse(weak.At("password"))
+	}
 	seen, err := s.tryCurrent(ctx, cur, form.Get("current"), o)
 	if err != nil {
 		return err

@@ -167,8 +167,8 @@ func standardClaims(a auth.Account) map[string]any {
 }
 
 // personClaims returns what is said about a person in one place: by scope (userinfo alone), by asked, the claims
-// parameter as the grant keeps it, and by the client's rules.
-func personClaims(where string, c auth.Client, a auth.Account, scopes []string, asked []byte) map[string]any {
+// parameter as the grant keeps it, as far as allowed still carries it, and by the client's rules.
+func personClaims(where string, c auth.Client, a auth.Account, scopes, allowed []string, asked []byte) map[string]any {
 	out := map[string]any{}
 	if where != inUserinfo && len(asked)+len(c.Claims) == 0 {
 		return out
@@ -187,7 +187,9 @@ func personClaims(where string, c auth.Client, a auth.Account, scopes []string, 
 		}
 	}
 	for name := range askedFor(where, asked) {
-		take(name)
+		if slices.Contains(allowed, scopeOfClaim[name]) { // what was withdrawn since is not given out (I3)
+			take(name)
+		}
 	}
 	for _, rule := range c.Claims {
 		if v := rule.Value(a); v != "" && rule.Goes(where) {

@@ -202,3 +202,18 @@ func FuzzParseRequest(f *testing.F) {
 		}
 	})
 }
+
+// I3: a claim that was asked for singly goes with the consent to the scope it belongs to.
+func TestAClaimGoesWithItsScopesConsent(t *testing.T) {
+	t.Parallel()
+	asked := []byte(`{"userinfo":{"email":null,"name":null},"id_token":{"email":null}}`)
+	acc := auth.Account{Profile: auth.Profile{Name: "Ada", Email: "ada@example.org"}}
+	for _, where := range []string{inUserinfo, inIDToken} {
+		if got := personClaims(where, auth.Client{}, acc, nil, []string{"openid", "email"}, asked); got["email"] != "ada@example.org" || got["name"] != nil {
+			t.Errorf("%s with consent to email: %v", where, got)
+		}
+		if got := personClaims(where, auth.Client{}, acc, nil, []string{"openid"}, asked); len(got) != 0 {
+			t.Errorf("%s with the consent gone: %v", where, got)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 func (p *Provider) mintID(x *exchange, access string) (string, error) {
 	g, now := x.issued.Grant, x.issued.Access.IssuedAt
 	alg := idTokenAlg(x.client)
-	claims := personClaims(inIDToken, x.client, x.issued.Account, g.Scopes, g.Claims)
+	claims := personClaims(inIDToken, x.client, x.issued.Account, g.Scopes, x.issued.Allowed, g.Claims)
 	for name, v := range map[string]any{
 		"iss": p.issuer, "sub": string(g.Account), "aud": string(x.client.ID),
 		"iat": now.Unix(), "exp": now.Add(p.issuing.LifetimesOf(x.client).IDToken).Unix(),

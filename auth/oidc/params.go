@@ -108,6 +108,9 @@ func parseResources(values []string) ([]string, error) {
 	return all, nil
 }
 
+// maxKept bounds what one sign-in may keep of its request, encoded.
+const maxKept = 32 << 10
+
 // kept are the parameters of an authorization request that we read. All others are ignored (RFC 6749 §3.1).
 var kept = []string{
 	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce",
@@ -170,6 +173,11 @@ func parseRequest(form url.Values) (*request, error) {
 			q.form.Set(name, v)
 		}
 	}
+	for _, name := range []string{"display", "ui_locales", "login_hint", "acr_values"} {
+		if line(q.form.Get(name)) == "" {
+			q.form.Del(name) // not read, so not kept: the row of a sign-in is written before anybody has proved anything (I22)
+		}
+	}
 	q.clientID, q.redirect = auth.ClientID(q.form.Get("client_id")), q.form.Get("redirect_uri")
 
 	q.parseEcho(form)
@@ -179,6 +187,9 @@ func parseRequest(form url.Values) (*request, error) {
 		}
 	}
 	if repeated(form, kept...) || repeated(form, "id_token_hint") {
+		q.refuse(errInvalidRequest)
+	}
+	if len(q.form.Encode()) > maxKept {
 		q.refuse(errInvalidRequest)
 	}
 	q.parseGrant(form)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -108,11 +109,16 @@ func New(c Config) (*Provider, error) {
 	}
 	p := &Provider{
 		issuer: c.Issuer, db: c.DB, keys: c.Keys, signIn: c.SignIn, issuing: c.Issuing, cookies: c.Cookies,
-		pages: c.Pages, outbound: c.Outbound, log: c.Log, coalesce: c.Coalesce, count: c.Count,
+		pages: c.Pages, outbound: c.Outbound, log: c.Log, count: c.Count,
 		origins: &origins{}, flows: newTap(c.FlowsPerMinute),
 	}
-	if p.coalesce == nil {
-		p.coalesce = func(audit.Event) {}
+	p.coalesce = func(e audit.Event) {
+		if e.At.IsZero() {
+			e.At = time.Now()
+		}
+		if c.Coalesce != nil {
+			c.Coalesce(e)
+		}
 	}
 	if p.count == nil {
 		p.count = func(string, string) {}

@@ -258,7 +258,7 @@ func (p *Provider) respond(ar fosite.AccessRequester, res fosite.AccessResponder
 	access := x.opaque
 	if access == "" {
 		var err error
-		if access, err = p.mintAccess(t, personClaims(inAccessToken, x.client, x.issued.Account, t.Scopes, nil)); err != nil {
+		if access, err = p.mintAccess(t, personClaims(inAccessToken, x.client, x.issued.Account, t.Scopes, nil, nil)); err != nil {
 			return err
 		}
 	}

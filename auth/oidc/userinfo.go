@@ -38,7 +38,7 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 		if mayRead(s, p.issuer) != nil {
 			return nil
 		}
-		claims = personClaims(inUserinfo, s.Client, s.Account, s.Token.Scopes, s.Grant.Claims)
+		claims = personClaims(inUserinfo, s.Client, s.Account, s.Token.Scopes, s.Allowed, s.Grant.Claims)
 		return nil
 	})
 	if err != nil {

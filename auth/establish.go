@@ -65,16 +65,30 @@ func (p SignIn) Touch(ctx context.Context, tx Tx, s Session) error {
 	return tx.TouchSession(ctx, s.ID, now, p.Sessions.withDefaults().idleEnd(now, s.Ends))
 }
 
-// liveSession reads a session again; false if there is none or it is over.
+// liveSession reads a session again and says whether it counts.
 func liveSession(ctx context.Context, tx Tx, id SessionID) (Session, bool, error) {
 	if id == "" {
 		return Session{}, false, nil
 	}
-	s, err := tx.Session(ctx, id)
-	if fault.Is(err, fault.NotFound) {
+	return counted(tx)(tx.Session(ctx, id))
+}
+
+// counted turns a session that is missing into one that does not count.
+func counted(tx Tx) func(Session, error) (Session, bool, error) {
+	return func(s Session, err error) (Session, bool, error) {
+		if fault.Is(err, fault.NotFound) {
+			return Session{}, false, nil
+		}
+		return s, err == nil && s.Live(tx.Now()), err
+	}
+}
+
+// presented finds the session whose cookie the browser holds now, which may be another than the flow began with.
+func presented(ctx context.Context, tx Tx, o Origin) (Session, bool, error) {
+	if len(o.Session) == 0 {
 		return Session{}, false, nil
 	}
-	return s, err == nil && s.Live(tx.Now()), err
+	return counted(tx)(tx.SessionByToken(ctx, o.Session))
 }
 
 // Established is what a finished sign-in gives the browser.
@@ -114,7 +128,7 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 	if err != nil {
 		return Established{}, err
 	}
-	s, live, err := liveSession(ctx, tx, f.Session)
+	s, live, err := presented(ctx, tx, o)
 	if err != nil {
 		return Established{}, err
 	}
@@ -128,7 +142,7 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 		return refuseSession(ctx, tx, f, ErrFlowGone, whyOver, o)
 	case f.provedHere():
 		return p.open(ctx, tx, f, s, live, o)
-	case !live || s.Account != f.Account:
+	case !live || s.ID != f.Session || s.Account != f.Account: // somebody else signed in over it, or it ended
 		return refuseSession(ctx, tx, f, ErrFlowGone, whyOver, o)
 	}
 	return Established{Session: s}, nil

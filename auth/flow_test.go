@@ -302,6 +302,41 @@ func TestConsent(t *testing.T) {
 	})
 }
 
+// I19: what counts at the end is the session that the browser holds then, not the one its sign-in began with.
+func TestTwoTabsLeaveOneSession(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		noor := r.account("noor")
+		r.account("omar")
+		own := r.client("own", auth.Web, func(c *auth.Client) { c.FirstParty = true })
+		b := r.browser()
+		one, two := b.begin(demands(own)), b.begin(demands(own)) // signed out in both
+		for _, f := range []auth.Flow{one, two} {
+			f, _ = b.password(b.name(f, "noor"), "noor's password")
+			b.establish(f)
+		}
+		r.view(func(ctx context.Context, tx *storeTx) error {
+			live, err := tx.SessionsOf(ctx, noor.ID)
+			if len(live) != 1 {
+				t.Errorf("two tabs left %d sessions, want 1", len(live))
+			}
+			return err
+		})
+
+		// noor waits on a consent page; omar signs in over her session; her page opens nothing any more
+		waiting := b.begin(demands(r.client("other", auth.Web), "openid"))
+		over := demands(own)
+		over.Login = true
+		f, _ := b.password(b.name(b.begin(over), "omar"), "omar's password")
+		b.establish(f)
+		r.update(func(ctx context.Context, tx auth.Tx) (err error) {
+			waiting, err = auth.AllowScopes(ctx, tx, waiting, []string{"openid"})
+			return err
+		})
+		wantRefused(t, b.establish(waiting).Refused, auth.ErrFlowGone)
+	})
+}
+
 // sec-S04: whoever proved the old password and waits on the consent page does not come in after the change, nor once the account
 // was disabled and enabled again.
 func TestAProofDoesNotOutliveWhatItProved(t *testing.T) {

@@ -151,6 +151,9 @@ func hashOf(token string) []byte {
 func (b *browser) from() auth.Origin {
 	o := b.origin
 	o.Device = b.device
+	if b.session != "" {
+		o.Session = hashOf(b.session)
+	}
 	return o
 }
 

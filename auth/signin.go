@@ -59,6 +59,7 @@ type Origin struct {
 	Address   string // personal: recorded, never counted by
 	UserAgent string // personal
 	Device    string // value of the device cookie, if any
+	Session   []byte // SHA-256 of the session cookie's value, if any
 	Request   string // request identifier
 }
 

@@ -116,10 +116,14 @@ func (s *Server) stray(r *http.Request, e audit.Event) {
 // origin says where r comes from, for limits and events.
 func (s *Server) origin(r *http.Request) auth.Origin {
 	from := web.SourceOf(r.Context())
-	return auth.Origin{
+	o := auth.Origin{
 		Source: from.Network, Address: from.Address, UserAgent: r.UserAgent(),
 		Device: s.cookies.Value(r, web.DeviceCookie), Request: web.RequestID(r.Context()),
 	}
+	if v := s.cookies.Value(r, web.SessionCookie); v != "" {
+		o.Session = web.Hash(v)
+	}
+	return o
 }
 
 const deviceLife = 180 * 24 * time.Hour

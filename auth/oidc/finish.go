@@ -156,10 +156,14 @@ const deviceLife = 180 * 24 * time.Hour
 // origin says where r comes from, for limits and events.
 func (p *Provider) origin(r *http.Request) auth.Origin {
 	from := web.SourceOf(r.Context())
-	return auth.Origin{
+	o := auth.Origin{
 		Source: from.Network, Address: from.Address, UserAgent: r.UserAgent(),
 		Device: p.cookies.Value(r, web.DeviceCookie), Request: web.RequestID(r.Context()),
 	}
+	if v := p.cookies.Value(r, web.SessionCookie); v != "" {
+		o.Session = web.Hash(v)
+	}
+	return o
 }
 
 // grant writes the grant of q for a session, within what was allowed, and returns its code.

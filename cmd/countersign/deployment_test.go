@@ -47,11 +47,15 @@ var template = sync.OnceValues(func() (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
+	shared = dir
 	if err := os.WriteFile(filepath.Join(dir, "master.key"), []byte(testMaster+"\n"), 0o600); err != nil {
 		return "", err
 	}
 	return dir, prepare("sqlite:" + filepath.Join(dir, "countersign.db"))
 })
+
+// shared is template's folder, once there is one.
+var shared string
 
 // testMaster seals every test deployment, so that databases can be copied.
 var testMaster = newMasterKey()

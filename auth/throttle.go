@@ -11,6 +11,9 @@ import (
 	"github.com/countersign-id/countersign/audit"
 )
 
+// DeviceLife is how long a browser is known after a proof: the life of its device cookie.
+const DeviceLife = 180 * 24 * time.Hour
+
 const (
 	month = 30 * 24 * time.Hour
 
@@ -18,7 +21,6 @@ const (
 	// small, because a device cookie can be stolen.
 	deviceBurst = 5
 	deviceTotal = 20
-	deviceLife  = 180 * 24 * time.Hour
 )
 
 // withDefaults fills in the figures left zero.
@@ -143,7 +145,7 @@ func (p SignIn) knows(o Origin, acc AccountID, pw Password, now time.Time) (stri
 	}
 	_, issued, _ := strings.Cut(name, ".")
 	at, err := strconv.ParseInt(issued, 36, 64)
-	return name, err == nil && now.Before(time.Unix(at, 0).Add(deviceLife))
+	return name, err == nil && now.Before(time.Unix(at, 0).Add(DeviceLife))
 }
 
 func (p SignIn) deviceMAC(name string, acc AccountID, pw Password) []byte {

@@ -162,7 +162,7 @@ func (s *Server) postEndSession(w http.ResponseWriter, r *http.Request, cur auth
 		if err != nil {
 			return err
 		}
-		return auth.SignOut(ctx, tx, actor(cur), one, s.origin(r))
+		return auth.SignOut(ctx, tx, actor(cur), one, s.oidc.Origin(r))
 	})
 	if err != nil {
 		return err
@@ -180,7 +180,7 @@ func (s *Server) postEndOthers(w http.ResponseWriter, r *http.Request, cur auth.
 	}
 	ctx := r.Context()
 	err := s.db.Update(ctx, func(tx *store.Tx) error {
-		_, err := auth.SignOutOthers(ctx, tx, actor(cur), cur.Account.ID, cur.Session.ID, s.origin(r))
+		_, err := auth.SignOutOthers(ctx, tx, actor(cur), cur.Account.ID, cur.Session.ID, s.oidc.Origin(r))
 		return err
 	})
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Server) postSignOut(w http.ResponseWriter, r *http.Request, cur auth.Cu
 		return err
 	}
 	ctx := r.Context()
-	err := s.db.Update(ctx, func(tx *store.Tx) error { return auth.SignOut(ctx, tx, actor(cur), cur.Session, s.origin(r)) })
+	err := s.db.Update(ctx, func(tx *store.Tx) error { return auth.SignOut(ctx, tx, actor(cur), cur.Session, s.oidc.Origin(r)) })
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (s *Server) postNewPassword(w http.ResponseWriter, r *http.Request, cur aut
 	if err != nil {
 		return err
 	}
-	ctx, o, acc := r.Context(), s.origin(r), cur.Account
+	ctx, o, acc := r.Context(), s.oidc.Origin(r), cur.Account
 	refuse := func(why *fault.Error) error {
 		err := s.db.Update(ctx, func(tx *store.Tx) error { return auth.RefusePassword(ctx, tx, cur, why, o) })
 		if err != nil {
@@ -71,7 +71,7 @@ func (s *Server) postNewPassword(w http.ResponseWriter, r *http.Request, cur aut
 	if err != nil {
 		return err
 	}
-	s.keep(w, e)
+	s.oidc.Keep(w, e)
 	say(w, s.cookies, "flash.password")
 	return seeOther(w, "/account/password")
 }

@@ -18,7 +18,7 @@ func (s *Server) postPassword(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, id, pw, o := r.Context(), form.Get("flow"), form.Get("password"), s.origin(r)
+	ctx, id, pw, o := r.Context(), form.Get("flow"), form.Get("password"), s.oidc.Origin(r)
 	leave, err := s.admit(ctx, pw, o)
 	if err != nil {
 		return s.refuseEarly(w, r, id, err)

@@ -113,31 +113,6 @@ func (s *Server) stray(r *http.Request, e audit.Event) {
 	s.coalesce(e)
 }
 
-// origin says where r comes from, for limits and events.
-func (s *Server) origin(r *http.Request) auth.Origin {
-	from := web.SourceOf(r.Context())
-	o := auth.Origin{
-		Source: from.Network, Address: from.Address, UserAgent: r.UserAgent(),
-		Device: s.cookies.Value(r, web.DeviceCookie), Request: web.RequestID(r.Context()),
-	}
-	if v := s.cookies.Value(r, web.SessionCookie); v != "" {
-		o.Session = web.Hash(v)
-	}
-	return o
-}
-
-const deviceLife = 180 * 24 * time.Hour
-
-// keep gives the browser what its sign-in or its change of password came to.
-func (s *Server) keep(w http.ResponseWriter, e auth.Established) {
-	if len(e.Token) > 0 {
-		s.cookies.Set(w, web.SessionCookie, string(e.Token), 0)
-	}
-	if e.Device != "" {
-		s.cookies.Set(w, web.DeviceCookie, e.Device, deviceLife)
-	}
-}
-
 // seeOther sends the browser to a path of ours by GET: after a POST nothing is sent twice.
 func seeOther(w http.ResponseWriter, path string) error {
 	w.Header().Set("Location", path)

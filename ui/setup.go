@@ -69,7 +69,7 @@ func (s *Server) postSetup(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err == nil {
 		err = s.db.Update(r.Context(), func(tx *store.Tx) error {
-			_, err := auth.CompleteSetup(r.Context(), tx, s.cookies.Value(r, setupCookie), n, s.origin(r))
+			_, err := auth.CompleteSetup(r.Context(), tx, s.cookies.Value(r, setupCookie), n, s.oidc.Origin(r))
 			return err
 		})
 	}

@@ -187,7 +187,7 @@ func (p *Provider) atOnce(w http.ResponseWriter, r *http.Request, q *request, to
 		if f, err = p.begin(ctx, tx, q, token); err != nil || f.Next() != auth.Done {
 			return err
 		}
-		if e, err = p.signIn.Establish(ctx, tx, f, p.origin(r)); err != nil || e.Refused != nil {
+		if e, err = p.signIn.Establish(ctx, tx, f, p.Origin(r)); err != nil || e.Refused != nil {
 			return err
 		}
 		if p.signIn.TouchDue(e.Session, tx.Now()) {

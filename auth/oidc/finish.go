@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"time"
 
 	"github.com/ory/fosite"
 
@@ -23,7 +22,7 @@ import (
 func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, id auth.FlowID, byForm bool) error {
 	var (
 		ctx  = r.Context()
-		o    = p.origin(r)
+		o    = p.Origin(r)
 		q    *request
 		e    auth.Established
 		code string
@@ -51,7 +50,7 @@ func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		return e.Refused
 	}
 
-	p.keep(w, e)
+	p.Keep(w, e)
 	if q == nil {
 		redirect(w, back)
 		return nil
@@ -74,7 +73,7 @@ func (p *Provider) Refuse(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		if q, err = p.resumed(ctx, tx, f); err != nil {
 			return err
 		}
-		return auth.Abandon(ctx, tx, f, p.origin(r))
+		return auth.Abandon(ctx, tx, f, p.Origin(r))
 	})
 	if err != nil {
 		return p.unfinished(w, r, q, err, true)
@@ -141,20 +140,18 @@ func tellable(f *fault.Error) bool {
 	return f.Is(auth.ErrTarget) || f.Is(auth.ErrScope) || f.Is(auth.ErrDenied) || f.Is(errUnauthorized)
 }
 
-// keep gives the browser what its sign-in came to.
-func (p *Provider) keep(w http.ResponseWriter, e auth.Established) {
+// Keep gives the browser what its sign-in or its change of password came to.
+func (p *Provider) Keep(w http.ResponseWriter, e auth.Established) {
 	if len(e.Token) > 0 {
 		p.cookies.Set(w, web.SessionCookie, string(e.Token), 0)
 	}
 	if e.Device != "" {
-		p.cookies.Set(w, web.DeviceCookie, e.Device, deviceLife)
+		p.cookies.Set(w, web.DeviceCookie, e.Device, auth.DeviceLife)
 	}
 }
 
-const deviceLife = 180 * 24 * time.Hour
-
-// origin says where r comes from, for limits and events.
-func (p *Provider) origin(r *http.Request) auth.Origin {
+// Origin says where r comes from, for limits and events. The pages of a sign-in and its end here must agree on it.
+func (p *Provider) Origin(r *http.Request) auth.Origin {
 	from := web.SourceOf(r.Context())
 	o := auth.Origin{
 		Source: from.Network, Address: from.Address, UserAgent: r.UserAgent(),

@@ -201,7 +201,7 @@ func (p *Provider) judgeClient(ctx context.Context, tx *store.Tx, l *leaving, hi
 func (p *Provider) endSession(r *http.Request, cur auth.Current) error {
 	ctx := r.Context()
 	return p.db.Update(ctx, func(tx *store.Tx) error {
-		return auth.SignOut(ctx, tx, "account:"+string(cur.Account.ID), cur.Session, p.origin(r))
+		return auth.SignOut(ctx, tx, "account:"+string(cur.Account.ID), cur.Session, p.Origin(r))
 	})
 }
 

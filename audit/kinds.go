@@ -80,12 +80,55 @@ const (
 	ConfigStarted    Kind = "config.started"    // A server started; detail holds a digest of its configuration, never a secret.
 )
 
-// Policy.
+// Who may hold what. Every changeset is one event; each row that it changed, also where one change brought another with it, is
+// one more, which names the change it belongs to.
 const (
-	RoleAdded     Kind = "role.added"     // A role was added; detail names its permissions.
-	RoleAssigned  Kind = "role.assigned"  // A role was assigned to a subject.
-	RoleWithdrawn Kind = "role.withdrawn" // A role was withdrawn from a subject.
-	ResourceAdded Kind = "resource.added" // A resource server was added with its scopes.
+	ChangeApplied Kind = "change.applied" // A changeset was applied; detail tells the policy's epoch before and after, how many rows it wrote, how many people it was judged for, and the conflicts.
+	ChangeRefused Kind = "change.refused" // A changeset was refused or has to wait, and nothing was changed; the code says why, detail names the conflicts.
+
+	RoleAssigned      Kind = "role.assigned"      // A role was assigned to an account, or an assignment was changed.
+	RoleWithdrawn     Kind = "role.withdrawn"     // An assignment was ended, or deleted before it began.
+	MemberAdded       Kind = "member.added"       // An account was put into a group.
+	MemberRemoved     Kind = "member.removed"     // An account was taken out of a group.
+	DelegationGranted Kind = "delegation.granted" // Somebody became a deputy in roles, or for other roles than before.
+	DelegationEnded   Kind = "delegation.ended"   // A delegation ended: taken back, or because what was delegated is not held any more.
+	ExceptionGranted  Kind = "exception.granted"  // An exception from a rule was granted, or passed on to a person merged into.
+	ExceptionRevoked  Kind = "exception.revoked"  // An exception was revoked, or went with its rule.
+	ViolationFound    Kind = "violation.found"    // Somebody is in conflict with a rule, or for another reason than before.
+	ViolationResolved Kind = "violation.resolved" // A conflict is there no more.
+	CaseMoved         Kind = "case.moved"         // A case was opened, or stands somewhere else than before; detail says where.
+	PersonLinked      Kind = "person.linked"      // An account turned out to be somebody else's than was thought.
+	SubjectAdded      Kind = "subject.added"      // A person or workload became known to the rules.
+	SubjectChanged    Kind = "subject.changed"    // A workload got another owner.
+	SubjectRemoved    Kind = "subject.removed"    // A person or workload without accounts was removed, or merged into another.
+)
+
+// The policy: roles, groups, duties, rules and what they speak of.
+const (
+	ResourceAdded     Kind = "resource.added"     // A resource server was added.
+	ResourceChanged   Kind = "resource.changed"   // A resource server was changed.
+	ResourceRemoved   Kind = "resource.removed"   // A resource server was removed.
+	PermissionAdded   Kind = "permission.added"   // A permission became known.
+	PermissionChanged Kind = "permission.changed" // A permission was described anew.
+	PermissionRemoved Kind = "permission.removed" // A permission was dropped.
+	ScopeAdded        Kind = "scope.added"        // A scope was added; detail names its permissions.
+	ScopeChanged      Kind = "scope.changed"      // A scope maps to something else; detail names its permissions.
+	ScopeRemoved      Kind = "scope.removed"      // A scope was removed.
+	RoleAdded         Kind = "role.added"         // A role was added; detail tells what it carries.
+	RoleChanged       Kind = "role.changed"       // A role was changed; detail tells what it gained and lost.
+	RoleRemoved       Kind = "role.removed"       // A role was removed.
+	GroupAdded        Kind = "group.added"        // A group was added.
+	GroupChanged      Kind = "group.changed"      // A group has other roles or groups in it; detail tells which.
+	GroupRemoved      Kind = "group.removed"      // A group was removed.
+	DutyAdded         Kind = "duty.added"         // A duty was defined.
+	DutyChanged       Kind = "duty.changed"       // A duty means something else.
+	DutyRemoved       Kind = "duty.removed"       // A duty was removed.
+	RuleAdded         Kind = "rule.added"         // A rule was added; detail tells its mode.
+	RuleChanged       Kind = "rule.changed"       // A rule was changed; detail tells its mode and version.
+	RuleRemoved       Kind = "rule.removed"       // A rule was removed.
+	ControlAdded      Kind = "control.added"      // A mitigating control was added.
+	ControlChanged    Kind = "control.changed"    // A mitigating control was changed.
+	ControlRemoved    Kind = "control.removed"    // A mitigating control was removed.
 )
 
 // The log itself.

@@ -195,12 +195,25 @@ func CompleteSetup(ctx context.Context, tx Tx, token string, n NewAccount, o Ori
 	if err != nil {
 		return Account{}, err
 	}
-	if err := rbac.AssignBuiltIn(ctx, tx, "setup", string(a.Person)); err != nil {
+	if err := appoint(ctx, tx, a.ID); err != nil {
 		return Account{}, err
 	}
 	return a, tx.Record(ctx, audit.Event{
 		Kind: audit.SetupCompleted, Outcome: audit.OK, Actor: "setup", Subject: a.ID.actor(), Request: o.Request, Personal: o.personal(),
 	})
+}
+
+// appoint gives the first administrator every built-in role.
+func appoint(ctx context.Context, tx Tx, id AccountID) error {
+	by := rbac.By{Actor: "setup"}
+	if err := rbac.Furnish(ctx, tx, by); err != nil {
+		return err
+	}
+	var ops []rbac.Op
+	for _, r := range rbac.BuiltinRoles() {
+		ops = append(ops, rbac.Assign{Assignment: rbac.Assignment{ID: rbac.AssignmentID(tx.NewID()), Account: rbac.AccountID(id), Role: r.ID}})
+	}
+	return rbac.Do(ctx, tx, by, ops...)
 }
 
 // SetupOpen reports whether token would still work, without spending it.

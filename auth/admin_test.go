@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/countersign-id/countersign/internal/fault"
 	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 func TestCanonicalName(t *testing.T) {
@@ -206,7 +208,9 @@ func TestSetup(t *testing.T) {
 
 		// One role is there already; the others are added.
 		r.update(func(ctx context.Context, tx auth.Tx) error {
-			return rbac.AddRole(ctx, tx, "local:test", rbac.BuiltIn()[0])
+			first := rbac.BuiltinRoles()[0]
+			first.Permissions = nil
+			return storetest.Policy(ctx, tx, rbac.CreateRole{Role: first})
 		})
 		third, _ := offer()
 		type result struct {
@@ -229,11 +233,16 @@ func TestSetup(t *testing.T) {
 			r.Fatalf("%d first administrators", won)
 		}
 		r.view(func(ctx context.Context, tx *store.Tx) error {
-			roles, err := tx.RoleNamesOf(ctx, string(admin.Person))
-			if len(roles) != len(rbac.BuiltIn()) {
+			held, err := tx.HeldBy(ctx, rbac.AccountID(admin.ID))
+			st, err2 := tx.Structure(ctx)
+			if err := errors.Join(err, err2); err != nil {
+				return err
+			}
+			roles := st.Standing(held, rbac.At(tx.Now()))
+			if len(roles) != len(rbac.BuiltinRoles()) {
 				r.Errorf("the first administrator holds %v, want all built-in roles", roles)
 			}
-			return err
+			return nil
 		})
 		_, err = offer()
 		wantFault(r, err, auth.ErrSetupDone)

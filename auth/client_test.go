@@ -10,7 +10,7 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
-	"github.com/countersign-id/countersign/rbac"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 func TestNewClient(t *testing.T) {
@@ -156,7 +156,7 @@ func TestAddClient(t *testing.T) {
 			r.Errorf("with a resource that is not there: %v, want Invalid", err)
 		}
 		r.update(func(ctx context.Context, tx auth.Tx) error {
-			return rbac.AddServer(ctx, tx, "local:test", rbac.ResourceServer{Audience: "https://api.example.org"})
+			return storetest.Policy(ctx, tx, storetest.Server("api", "https://api.example.org", ""))
 		})
 		if _, _, err := add(c); err != nil {
 			r.Errorf("with a resource that is there: %v", err)

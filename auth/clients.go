@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/countersign-id/countersign/audit"
-	"github.com/countersign-id/countersign/internal/fault"
 )
 
 const maxOverlap = 30 * 24 * time.Hour
@@ -27,11 +26,13 @@ func AddClient(ctx context.Context, tx Tx, by string, c Client) (Client, Secret,
 	if err := c.Check(); err != nil {
 		return Client{}, nil, err
 	}
+	st, err := tx.Structure(ctx)
+	if err != nil {
+		return Client{}, nil, err
+	}
 	for _, audience := range slices.Concat(c.Resources, c.Serves) {
-		if _, err := tx.ResourceServer(ctx, audience); fault.Is(err, fault.NotFound) {
+		if _, ok := st.Server(audience); !ok {
 			return Client{}, nil, refuse("resource", "There is no resource server %s.", quote(audience))
-		} else if err != nil {
-			return Client{}, nil, err
 		}
 	}
 

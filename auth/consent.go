@@ -8,16 +8,17 @@ import (
 
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/rbac"
 )
 
 // consider says what of f's scopes its account can be granted and has allowed, and whether it has to be asked before c gets
 // anything. What a person's roles do not carry is neither asked nor granted: nobody is to allow what they do not have.
-func (f Flow) consider(ctx context.Context, tx Tx, c Client, person PersonID) (Flow, error) {
+func (f Flow) consider(ctx context.Context, tx Tx, c Client) (Flow, error) {
 	f.NeedConsent, f.Consented, f.Allowed = false, false, nil
 	if c.ID == "" {
 		return f, nil
 	}
-	t, err := Issuing{}.narrow(ctx, tx, c, string(person), f.Scopes, c.Resources)
+	t, err := Issuing{}.narrow(ctx, tx, c, rbac.AccountID(f.Account), f.Scopes, c.Resources)
 	if err != nil {
 		return f, err
 	}

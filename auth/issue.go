@@ -8,6 +8,7 @@ import (
 
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/rbac"
 )
 
 // Issuing holds what grants need besides a transaction.
@@ -95,7 +96,7 @@ func (p Issuing) Authorize(ctx context.Context, tx Tx, a Authorization) (code st
 	if st.why != "" {
 		return "", Grant{}, ErrDenied.Because(errors.New(st.why))
 	}
-	t, err := p.Audience(ctx, tx, st.client, string(st.account.Person), a.Scopes, a.Resources)
+	t, err := p.Audience(ctx, tx, st.client, rbac.AccountID(st.account.ID), a.Scopes, a.Resources)
 	if err != nil {
 		return "", Grant{}, err
 	}
@@ -214,7 +215,7 @@ func (p Issuing) mint(ctx context.Context, tx Tx, g Grant, st footing, scopes, r
 	if len(resources) == 0 {
 		resources = g.Resources
 	}
-	t, err := p.narrow(ctx, tx, st.client, string(st.account.Person), st.left(scopes), resources)
+	t, err := p.narrow(ctx, tx, st.client, rbac.AccountID(st.account.ID), st.left(scopes), resources)
 	if err != nil {
 		return AccessToken{}, nil, err
 	}
@@ -243,7 +244,7 @@ func (p Issuing) ClientToken(ctx context.Context, tx Tx, c Client, scopes, resou
 	if slices.Contains(scopes, "openid") || slices.Contains(scopes, OfflineAccess) {
 		return AccessToken{}, ErrScope
 	}
-	t, err := p.Audience(ctx, tx, c, string(c.ID), scopes, resources)
+	t, err := p.Audience(ctx, tx, c, rbac.AccountID(c.ID), scopes, resources)
 	if err != nil {
 		return AccessToken{}, err
 	}

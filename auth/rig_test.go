@@ -16,6 +16,7 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
 	"github.com/countersign-id/countersign/store/storetest"
 )
@@ -463,10 +464,18 @@ func (r *rig) finds(token string) bool {
 	return found
 }
 
-// withdrawRole takes a plain role away. Nothing in the product does, until the engine of the next milestone.
-func (r *rig) withdrawRole(subject, role string) {
+// withdrawRole takes a role away from an account, or from a client by its id.
+func (r *rig) withdrawRole(account string, role rbac.RoleID) {
 	r.Helper()
-	r.exec("DELETE FROM role_assignments WHERE subject = %s AND role = %s", subject, role)
+	r.update(func(ctx context.Context, tx auth.Tx) error {
+		held, err := tx.HeldBy(ctx, rbac.AccountID(account))
+		for _, g := range held {
+			if err == nil && g.Role == role && g.During.Holds(rbac.At(tx.Now())) {
+				err = storetest.Policy(ctx, tx, rbac.Withdraw{Assignment: g.Assignment})
+			}
+		}
+		return err
+	})
 }
 
 // exec changes rows behind the product's back.

@@ -117,7 +117,7 @@ func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte,
 		return f, nil
 	}
 	f.Account, f.AuthTime, f.ACR, f.AMR = s.Account, s.AuthTime, s.ACR, s.AMR
-	return f.consider(ctx, tx, d.Client, cur.Account.Person)
+	return f.consider(ctx, tx, d.Client)
 }
 
 // Keep gives a flow that Begin returned its ID and its row.
@@ -254,7 +254,7 @@ func (p SignIn) Settle(ctx context.Context, tx Tx, a Attempt, f Flow, match bool
 			return f, nil, err
 		}
 	}
-	if f, err = f.consider(ctx, tx, c, acc.Person); err != nil {
+	if f, err = f.consider(ctx, tx, c); err != nil {
 		return f, nil, err
 	}
 	return f, nil, keepOn(ctx, tx, f)

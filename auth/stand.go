@@ -6,6 +6,7 @@ import (
 
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/rbac"
 )
 
 // ErrNoToken says that a token is unknown or over, and not which.
@@ -55,7 +56,7 @@ func (s Standing) ofClient(ctx context.Context, tx Tx) (_ Standing, err error) {
 	case !s.Client.Allows(GrantClientCredentials) || s.Token.Account != "":
 		s.Why = whyGrantType
 	default:
-		return s.narrowed(ctx, tx, string(s.Client.ID), footing{client: Client{FirstParty: true, Scopes: s.Client.Scopes}})
+		return s.narrowed(ctx, tx, rbac.AccountID(s.Client.ID), footing{client: Client{FirstParty: true, Scopes: s.Client.Scopes}})
 	}
 	return s, nil
 }
@@ -75,12 +76,12 @@ func (s Standing) ofGrant(ctx context.Context, tx Tx) (Standing, error) {
 	if s.Why != "" {
 		return s, nil
 	}
-	return s.narrowed(ctx, tx, string(st.account.Person), st)
+	return s.narrowed(ctx, tx, rbac.AccountID(st.account.ID), st)
 }
 
 // narrowed leaves the scopes that client, consent and roles still carry.
-func (s Standing) narrowed(ctx context.Context, tx Tx, subject string, st footing) (Standing, error) {
-	t, err := Issuing{}.narrow(ctx, tx, s.Client, subject, st.left(s.Token.Scopes), s.Token.Audience)
+func (s Standing) narrowed(ctx context.Context, tx Tx, holder rbac.AccountID, st footing) (Standing, error) {
+	t, err := Issuing{}.narrow(ctx, tx, s.Client, holder, st.left(s.Token.Scopes), s.Token.Audience)
 	if err != nil {
 		return Standing{}, err
 	}

@@ -2,7 +2,6 @@ package auth_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/countersign-id/countersign/internal/fault"
 	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 const (
@@ -21,22 +21,19 @@ const (
 func (r *rig) servers() {
 	r.Helper()
 	r.update(func(ctx context.Context, tx auth.Tx) error {
-		return errors.Join(
-			rbac.AddServer(ctx, tx, "local:test", rbac.ResourceServer{Audience: ledger, Scopes: []rbac.Scope{
-				{Name: "invoices", Permission: "ledger/invoice:read"}, {Name: "payments", Permission: "ledger/payment:make"}, {Name: "read", Permission: "ledger/all:read"},
-				{Name: "open", Permission: ""},
-			}}),
-			rbac.AddServer(ctx, tx, "local:test", rbac.ResourceServer{Audience: archive, Scopes: []rbac.Scope{{Name: "read", Permission: "archive/all:read"}}}),
-			rbac.AddRole(ctx, tx, "local:test", rbac.PlainRole{Name: "clerk", Permissions: []string{"ledger/invoice:read", "ledger/all:read", ""}}),
-			rbac.AddRole(ctx, tx, "local:test", rbac.PlainRole{Name: "archivist", Permissions: []string{"archive/all:read"}}),
+		return storetest.Policy(ctx, tx,
+			storetest.Server("ledger", ledger, ""), storetest.Scope("ledger", "invoices", "", "ledger/invoice:read"),
+			storetest.Scope("ledger", "payments", "", "ledger/payment:make"), storetest.Scope("ledger", "read", "", "ledger/all:read"), storetest.Scope("ledger", "open", ""),
+			storetest.Server("archive", archive, ""), storetest.Scope("archive", "read", "", "archive/all:read"),
+			storetest.Role("clerk", "ledger/invoice:read", "ledger/all:read"), storetest.Role("archivist", "archive/all:read"),
 		)
 	})
 }
 
-func (r *rig) assign(subject, role string) {
+func (r *rig) assign(account string, role rbac.RoleID) {
 	r.Helper()
 	r.update(func(ctx context.Context, tx auth.Tx) error {
-		return rbac.AssignRole(ctx, tx, "local:test", subject, role)
+		return storetest.Policy(ctx, tx, storetest.Assign(tx, account, role))
 	})
 }
 
@@ -46,9 +43,9 @@ func TestAudience(t *testing.T) {
 		r.servers()
 		noor := r.account("noor")
 		omar := r.account("omar")
-		r.assign(string(noor.Person), "clerk")
-		r.assign(string(noor.Person), "archivist")
-		r.assign(string(omar.Person), "clerk")
+		r.assign(string(noor.ID), "clerk")
+		r.assign(string(noor.ID), "archivist")
+		r.assign(string(omar.ID), "clerk")
 		full := func(c *auth.Client) {
 			c.Scopes = []string{"openid", "email", auth.OfflineAccess, "invoices", "payments", "read", "open"}
 			c.Resources = []string{ledger, archive}
@@ -83,7 +80,7 @@ func TestAudience(t *testing.T) {
 			{"a scope outside the client's", plain, noor, list("openid", "phone"), nil, nil, nil, auth.ErrScope, nil},
 		} {
 			r.view(func(ctx context.Context, tx *store.Tx) error {
-				got, err := r.issuing.Audience(ctx, tx, tt.client, string(tt.who.Person), tt.scopes, tt.resources)
+				got, err := r.issuing.Audience(ctx, tx, tt.client, rbac.AccountID(tt.who.ID), tt.scopes, tt.resources)
 				if tt.err != nil {
 					wantFault(r, err, tt.err)
 					return nil
@@ -103,7 +100,7 @@ func TestRoleWithdrawn(t *testing.T) {
 	each(t, func(r *rig) {
 		r.servers()
 		noor := r.account("noor")
-		r.assign(string(noor.Person), "clerk")
+		r.assign(string(noor.ID), "clerk")
 		c := r.client("app", auth.Web, func(c *auth.Client) {
 			c.Scopes, c.Resources, c.DefaultResource = append(c.Scopes, "invoices"), []string{ledger, archive}, ledger
 		})
@@ -114,7 +111,7 @@ func TestRoleWithdrawn(t *testing.T) {
 		if s := r.stands(i.Access); !s.Active || !slices.Equal(s.Token.Scopes, i.Access.Scopes) {
 			r.Errorf("the token stands as %+v", s.Token)
 		}
-		r.withdrawRole(string(noor.Person), "clerk")
+		r.withdrawRole(string(noor.ID), "clerk")
 		if s := r.stands(i.Access); !s.Active || slices.Contains(s.Token.Scopes, "invoices") {
 			r.Errorf("sec-P36: with the role gone the token stands as %v", s.Token.Scopes)
 		}
@@ -123,7 +120,7 @@ func TestRoleWithdrawn(t *testing.T) {
 		if slices.Contains(i.Access.Scopes, "invoices") {
 			r.Errorf("sec-P36: with the role gone a refresh yields %v", i.Access.Scopes)
 		}
-		r.assign(string(noor.Person), "clerk")
+		r.assign(string(noor.ID), "clerk")
 		i = r.refresh(auth.Renewal{Client: c, Token: i.RefreshToken})
 		if !slices.Contains(i.Access.Scopes, "invoices") {
 			r.Error("the grant forgot a scope whose role came back")
@@ -137,8 +134,8 @@ func TestResourceByResource(t *testing.T) {
 	each(t, func(r *rig) {
 		r.servers()
 		noor := r.account("noor")
-		r.assign(string(noor.Person), "clerk")
-		r.assign(string(noor.Person), "archivist")
+		r.assign(string(noor.ID), "clerk")
+		r.assign(string(noor.ID), "archivist")
 		c := r.client("app", auth.Web, func(c *auth.Client) {
 			c.Scopes, c.Resources = append(c.Scopes, "invoices", "read"), []string{ledger, archive}
 		})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/rbac"
 )
 
@@ -12,12 +11,7 @@ import (
 // where there is none. Methods that return a bool are conditional writes: false says that somebody else was first or that
 // the condition no longer holds, and nothing was written.
 type Tx interface {
-	audit.Recorder
-	rbac.Reader
-	rbac.SeedTx
-	rbac.SeedTx     // for the first administrator's roles
-	Now() time.Time // the transaction's instant, UTC, microseconds; the only clock of domain code
-	NewID() string  // a fresh UUIDv7
+	rbac.Tx // with Now, the transaction's instant, UTC, microseconds, the only clock of domain code; and NewID, a fresh UUIDv7
 
 	AccountTx
 	SessionTx

@@ -2,7 +2,6 @@ package rbac
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/countersign-id/countersign/internal/fault"
@@ -44,7 +43,7 @@ type Result struct {
 	Epoch    uint64       // of the policy afterwards
 	Hits     []Hit        // sorted by subject and rule
 	Affected []SubjectID  // whose access was looked at, sorted
-	Writes   []Write      // what an applied change wrote, in order; a dry run's is what it would write
+	Writes   []Write      // the rows that an applied change made other than before; a dry run's is what it would write
 	Single   bool         // a person changed, alone, what they gain from
 }
 
@@ -140,12 +139,13 @@ func (e *edit) judged(snap *Snapshot, c Changeset) (Result, error) {
 	if res.Outcome == Applied {
 		for _, id := range res.Affected {
 			j.hits = append(j.hits, e.file(snap, id, j, c)...)
+			e.hold(snap, id)
 		}
 		if e.before != nil {
 			e.fileRules(j.changed)
 		}
 	}
-	res.Hits, res.Writes = j.hits, e.writes
+	res.Hits, res.Writes = j.hits, net(e.writes)
 	slices.SortStableFunc(res.Hits, func(a, b Hit) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Rule, b.Rule))
 	})
@@ -218,47 +218,4 @@ func (s *Snapshot) covers(grants []Grant, role RoleID, w Window) bool {
 		}
 	}
 	return len(minus([]Window{w}, during)) == 0
-}
-
-// Touches returns what a changeset speaks of, for a caller that has to lock and read it first:
-// whether it changes the policy, and which accounts and subjects it names.
-func (c Changeset) Touches() (policy bool, accounts []AccountID, subjects []SubjectID) {
-	as, ss := map[AccountID]struct{}{}, map[SubjectID]struct{}{}
-	for _, op := range c.Ops {
-		switch o := op.(type) {
-		case AddSubject:
-			ss[o.Subject.ID] = struct{}{}
-			ss[o.Subject.Owner] = struct{}{}
-		case DeleteSubject:
-			ss[o.Subject] = struct{}{}
-		case AddAccount:
-			as[o.Account.ID] = struct{}{}
-			ss[o.Account.Subject] = struct{}{}
-		case DeleteAccount:
-			as[o.Account] = struct{}{}
-		case LinkAccount:
-			as[o.Account] = struct{}{}
-			ss[o.Subject] = struct{}{}
-		case MergeSubjects:
-			ss[o.From], ss[o.Into] = struct{}{}, struct{}{}
-		case Assign:
-			as[o.Assignment.Account] = struct{}{}
-		case AddMember:
-			as[o.Membership.Account] = struct{}{}
-		case RemoveMember:
-			as[o.Account] = struct{}{}
-		case Delegate:
-			as[o.Delegation.From], as[o.Delegation.To] = struct{}{}, struct{}{}
-		case GrantException:
-			ss[o.Exception.Subject] = struct{}{}
-		case DecideCase:
-			ss[o.Key.Subject] = struct{}{}
-		case Withdraw, Undelegate, RevokeException:
-			// named by row: the caller reads the row to learn whose it is
-		default:
-			policy = true
-		}
-	}
-	delete(ss, "")
-	return policy, slices.Sorted(maps.Keys(as)), slices.Sorted(maps.Keys(ss))
 }

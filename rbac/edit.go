@@ -25,7 +25,8 @@ type edit struct {
 	linked      map[SubjectID]bool // people whose accounts turned out to be more than was known
 	fresh       map[AssignmentID]bool
 	grandfather map[RuleID]bool
-	sweep       bool
+	sweep       bool // time alone has passed
+	everybody   bool // and everybody is looked at
 
 	later  []func() *fault.Error // what must be true of the whole once everything is in
 	writes []Write
@@ -108,7 +109,7 @@ func (e *edit) wrote(w Write, do, undo func()) {
 // touch remembers what is about to change: the policy as it was, and what people held.
 func (e *edit) touch(row any) {
 	switch r := row.(type) {
-	case Server, PermissionDef, ServerScope, Role, Group, Duty, Rule, Control:
+	case ResourceServer, PermissionDef, Scope, Role, Group, Duty, Rule, Control:
 		if e.before == nil {
 			before := e.s.Policy.Clone()
 			e.before = &before
@@ -170,11 +171,11 @@ func (e *edit) base(id SubjectID) Holder {
 func (e *edit) write(row any) {
 	s := e.s
 	switch r := row.(type) {
-	case Server:
+	case ResourceServer:
 		put(e, s.Servers, r.ID, r)
 	case PermissionDef:
 		put(e, s.Permissions, r.ID, r)
-	case ServerScope:
+	case Scope:
 		put(e, s.Scopes, r.ID, r)
 	case Role:
 		put(e, s.Roles, r.ID, r)
@@ -205,6 +206,8 @@ func (e *edit) write(row any) {
 		put(e, s.Violations, CaseKey{r.Rule, r.Subject}, r)
 	case Case:
 		put(e, s.Cases, CaseKey{r.Rule, r.Subject}, r)
+	case Hold:
+		put(e, s.Holds, HoldKey{r.Rule, r.Subject, r.Duty}, r)
 	default:
 		panic(fmt.Sprintf("rbac: %T is no row", row))
 	}

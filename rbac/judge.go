@@ -96,7 +96,7 @@ func (j *judge) affected() []SubjectID {
 			out[owner] = struct{}{}
 		}
 	}
-	if j.everybody || j.e.sweep {
+	if j.everybody || j.e.everybody {
 		for id := range s.Subjects {
 			out[id] = struct{}{}
 		}

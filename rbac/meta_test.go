@@ -169,7 +169,7 @@ func renamed(s *State) (*State, func(string) string) {
 		o.Load(PermissionDef{ID: Permission(name(string(p.ID)))})
 	}
 	for _, sc := range s.Scopes {
-		o.Load(ServerScope{ID: ScopeID(name(string(sc.ID))), Permissions: perms(sc.Permissions), Mode: sc.Mode})
+		o.Load(Scope{ID: ScopeID(name(string(sc.ID))), Permissions: perms(sc.Permissions), Mode: sc.Mode})
 	}
 	for _, r := range s.Roles {
 		var js []Junior

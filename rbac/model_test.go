@@ -19,7 +19,7 @@ var (
 	smallDuties   = []DutyID{"d0", "d1", "d2", "d3"}
 	smallRules    = []RuleID{"R0", "R1", "R2"}
 	smallSubjects = []SubjectID{"p0", "p1", "p2", "w0"}
-	smallAccounts = map[AccountID]SubjectID{"a0": "p0", "b0": "p0", "a1": "p1", "a2": "p2", "aw": "w0"}
+	smallAccounts = map[AccountID]SubjectID{"a0": "p0", "b0": "p0", "a1": "p1", "a2": "p2", "w0": "w0"}
 	smallContexts = []string{"", "", "", "org=1", "org=2"}
 )
 
@@ -79,7 +79,7 @@ func smallWorld() both {
 		b.s.Load(Group{ID: g, Name: string(g)})
 		b.w.groups[g] = true
 	}
-	sc := ServerScope{ID: "app/s", Permissions: []Permission{"app/x:0", "app/x:1"}}
+	sc := Scope{ID: "app/s", Permissions: []Permission{"app/x:0", "app/x:1"}}
 	b.s.Load(sc)
 	b.w.scopes[sc.ID] = sc
 	for i, d := range smallDuties {
@@ -251,6 +251,7 @@ func (b both) agree(t interface{ Fatalf(string, ...any) }) {
 	for _, x := range smallSubjects {
 		b.agreeOn(t, snap, x)
 	}
+	b.holds(t, snap)
 	got := map[CaseKey]bool{}
 	for key, v := range b.s.Violations { // I19
 		got[key] = len(v.Uncovered) > 0
@@ -264,6 +265,36 @@ func (b both) agree(t interface{ Fatalf(string, ...any) }) {
 		if !ok || uncovered && (c.State.Closed() || c.State == CaseInactive) {
 			t.Fatalf("no open case for %v: %+v", key, c)
 		}
+	}
+}
+
+// holds: the backstop is what everybody holds for good of rules that block, each in a slot of its own.
+func (b both) holds(t interface{ Fatalf(string, ...any) }, snap *Snapshot) {
+	want, got := map[HoldKey]bool{}, map[HoldKey]bool{}
+	for _, x := range smallSubjects {
+		atoms := b.w.atoms(x, Forever-1, anywhere, false)
+		for id, r := range b.w.rules {
+			if r.Mode != Block || r.Join != AnyContext || r.Owned || b.w.count(r, atoms) >= r.K {
+				continue
+			}
+			for _, d := range r.Duties {
+				if b.w.holds(b.w.duties[d].Expr, atoms) {
+					want[HoldKey{id, x, d}] = true
+				}
+			}
+		}
+	}
+	slots := map[Hold]bool{}
+	for key, h := range b.s.Holds {
+		got[key] = true
+		slot := Hold{Rule: h.Rule, Subject: h.Subject, Slot: h.Slot}
+		if slots[slot] || h.Slot < 1 || h.Slot >= b.w.rules[h.Rule].K {
+			t.Fatalf("the slot of %+v is taken or none", h)
+		}
+		slots[slot] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("holds differ (-oracle +engine):\n%s", diff)
 	}
 }
 
@@ -387,6 +418,6 @@ func snapshotOfRows(s *State) map[string]any {
 	return map[string]any{
 		"policy": s.Policy.Clone(), "subjects": maps.Clone(s.Subjects), "accounts": maps.Clone(s.Accounts),
 		"assignments": maps.Clone(s.Assignments), "memberships": maps.Clone(s.Memberships), "delegations": maps.Clone(s.Delegations),
-		"exceptions": maps.Clone(s.Exceptions), "violations": maps.Clone(s.Violations), "cases": maps.Clone(s.Cases), "epoch": s.Epoch,
+		"exceptions": maps.Clone(s.Exceptions), "violations": maps.Clone(s.Violations), "cases": maps.Clone(s.Cases), "holds": maps.Clone(s.Holds), "epoch": s.Epoch,
 	}
 }

@@ -32,6 +32,18 @@ func (p Permission) Server() ServerID {
 	return ServerID(s)
 }
 
+// Server returns the resource server s belongs to.
+func (s ScopeID) Server() ServerID {
+	server, _, _ := strings.Cut(string(s), "/")
+	return ServerID(server)
+}
+
+// Name returns what applications ask for: s without its resource server.
+func (s ScopeID) Name() string {
+	_, name, _ := strings.Cut(string(s), "/")
+	return name
+}
+
 // Parts returns the type of object and the action of p.
 func (p Permission) Parts() (object, action string) {
 	_, rest, _ := strings.Cut(string(p), "/")

@@ -42,8 +42,8 @@ type (
 	// Undelegate ends a delegation.
 	Undelegate struct{ Delegation DelegationID }
 
-	// Sweep looks at everybody again: time has passed.
-	Sweep struct{}
+	// Sweep looks at people again: time has passed. Without names it looks at everybody.
+	Sweep struct{ Subjects []SubjectID }
 )
 
 func (o AddSubject) apply(e *edit) *fault.Error {
@@ -293,6 +293,12 @@ func (e *edit) narrow(d Delegation, r RoleID) {
 
 func (o Sweep) apply(e *edit) *fault.Error {
 	e.sweep = true
+	if o.Subjects == nil {
+		e.everybody = true
+	}
+	for _, id := range o.Subjects {
+		e.touched[id] = true
+	}
 	return nil
 }
 

@@ -17,8 +17,10 @@ type Op interface {
 // The operations on servers, permissions, scopes, roles and groups.
 type (
 	// DefineServer registers a resource server or changes it.
-	DefineServer struct{ Server Server }
-	// DefinePermission makes a permission known.
+	DefineServer struct{ Server ResourceServer }
+	// DropServer forgets a resource server that has no scopes.
+	DropServer struct{ Server ServerID }
+	// DefinePermission makes a permission known, or describes it anew.
 	DefinePermission struct{ Permission PermissionDef }
 	// DropPermission forgets a permission and takes it from roles and scopes. If a rule speaks of it, it is
 	// refused; with Force the rule is marked invalid instead.
@@ -27,7 +29,7 @@ type (
 		Force      bool
 	}
 	// DefineScope creates a scope or changes what it maps to.
-	DefineScope struct{ Scope ServerScope }
+	DefineScope struct{ Scope Scope }
 	// DropScope deletes a scope, as DropPermission does.
 	DropScope struct {
 		Scope ScopeID
@@ -63,6 +65,8 @@ type (
 
 	// CreateGroup makes a group, with its roles and children.
 	CreateGroup struct{ Group Group }
+	// EditGroup replaces a group as a whole.
+	EditGroup struct{ Group Group }
 	// DeleteGroup empties and deletes a group.
 	DeleteGroup struct {
 		Group GroupID
@@ -85,10 +89,47 @@ type (
 )
 
 func (o DefineServer) apply(e *edit) *fault.Error {
-	if !word(string(o.Server.ID), "") {
+	r := o.Server
+	if !word(string(r.ID), "") {
 		return ErrInvalid.At("id")
 	}
-	e.write(o.Server)
+	if r.Claims != ClaimNone && r.Claims != ClaimRoles && r.Claims != ClaimPermissions {
+		return ErrInvalid.Saying("There is no such claim mode.").At("claims")
+	}
+	r.Audiences = sorted(r.Audiences)
+	for _, a := range r.Audiences {
+		if !named(a) {
+			return ErrInvalid.At("audiences")
+		}
+	}
+	e.write(r)
+	e.check(func() *fault.Error {
+		for id, other := range e.s.Servers {
+			if id != r.ID && slices.ContainsFunc(other.Audiences, func(a string) bool { return slices.Contains(r.Audiences, a) }) {
+				return ErrExists.Saying("Another resource server expects that audience.").At("audiences")
+			}
+		}
+		return nil
+	})
+	return nil
+}
+
+func (o DropServer) apply(e *edit) *fault.Error {
+	if _, ok := e.s.Servers[o.Server]; !ok {
+		return ErrNotFound.At("server")
+	}
+	drop(e, e.s.Servers, o.Server)
+	e.check(func() *fault.Error {
+		if _, back := e.s.Servers[o.Server]; back {
+			return nil
+		}
+		for id := range e.s.Scopes {
+			if id.Server() == o.Server {
+				return ErrReferenced.Saying("The resource server still has scopes.").At("server")
+			}
+		}
+		return nil
+	})
 	return nil
 }
 
@@ -96,7 +137,7 @@ func (o DefinePermission) apply(e *edit) *fault.Error {
 	if !o.Permission.ID.Valid() {
 		return ErrInvalid.Saying("A permission reads server/type:action.").At("permission")
 	}
-	if _, ok := e.s.Permissions[o.Permission.ID]; ok {
+	if old, ok := e.s.Permissions[o.Permission.ID]; ok && old == o.Permission {
 		return ErrExists.At("permission")
 	}
 	e.write(o.Permission)
@@ -339,10 +380,20 @@ func (o RevokePermission) apply(e *edit) *fault.Error {
 }
 
 func (o CreateGroup) apply(e *edit) *fault.Error {
-	g := o.Group
-	if _, ok := e.s.Groups[g.ID]; ok {
+	if _, ok := e.s.Groups[o.Group.ID]; ok {
 		return ErrExists.At("group")
 	}
+	return e.putGroup(o.Group)
+}
+
+func (o EditGroup) apply(e *edit) *fault.Error {
+	if _, ok := e.s.Groups[o.Group.ID]; !ok {
+		return ErrNotFound.At("group")
+	}
+	return e.putGroup(o.Group)
+}
+
+func (e *edit) putGroup(g Group) *fault.Error {
 	if !named(string(g.ID)) || !named(g.Name) {
 		return ErrInvalid.Saying("A group needs a name that can be shown.").At("name")
 	}

@@ -20,7 +20,7 @@ type world struct {
 	roles      map[RoleID]Role // without permissions and juniors, which are pa and rh
 	pa         map[pair[RoleID, Permission]]bool
 	rh         map[pair[RoleID, RoleID]]EdgeMode
-	scopes     map[ScopeID]ServerScope
+	scopes     map[ScopeID]Scope
 	groups     map[GroupID]bool
 	contains   map[pair[GroupID, GroupID]]bool // parent, child
 	gr         map[pair[GroupID, RoleID]]bool
@@ -37,7 +37,7 @@ type world struct {
 
 func newWorld() world {
 	return world{0, map[Permission]bool{}, map[RoleID]Role{}, map[pair[RoleID, Permission]]bool{}, map[pair[RoleID, RoleID]]EdgeMode{},
-		map[ScopeID]ServerScope{}, map[GroupID]bool{}, map[pair[GroupID, GroupID]]bool{}, map[pair[GroupID, RoleID]]bool{},
+		map[ScopeID]Scope{}, map[GroupID]bool{}, map[pair[GroupID, GroupID]]bool{}, map[pair[GroupID, RoleID]]bool{},
 		map[AccountID]SubjectID{}, map[SubjectID]SubjectID{}, map[SubjectID]bool{}, map[AssignmentID]Assignment{}, map[MemberKey]Window{},
 		map[DelegationID]Delegation{}, map[DutyID]Duty{}, map[RuleID]Rule{}, map[ExceptionID]Exception{}}
 }

@@ -9,9 +9,9 @@ import (
 // Policy is the structure of who may hold what: everything that is not about one person. It is what a
 // serving process holds, compiled, one epoch at a time.
 type Policy struct {
-	Servers     map[ServerID]Server
+	Servers     map[ServerID]ResourceServer
 	Permissions map[Permission]PermissionDef
-	Scopes      map[ScopeID]ServerScope
+	Scopes      map[ScopeID]Scope
 	Roles       map[RoleID]Role
 	Groups      map[GroupID]Group
 	Duties      map[DutyID]Duty
@@ -22,7 +22,7 @@ type Policy struct {
 // NewPolicy returns a policy of nothing.
 func NewPolicy() Policy {
 	return Policy{
-		Servers: map[ServerID]Server{}, Permissions: map[Permission]PermissionDef{}, Scopes: map[ScopeID]ServerScope{},
+		Servers: map[ServerID]ResourceServer{}, Permissions: map[Permission]PermissionDef{}, Scopes: map[ScopeID]Scope{},
 		Roles: map[RoleID]Role{}, Groups: map[GroupID]Group{}, Duties: map[DutyID]Duty{}, Rules: map[RuleID]Rule{},
 		Controls: map[ControlID]Control{},
 	}

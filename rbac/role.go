@@ -1,9 +1,10 @@
 package rbac
 
-// Server is a resource server: the owner of permissions and scopes.
-type Server struct {
+// ResourceServer is an API that accepts our access tokens: the owner of permissions and scopes.
+type ResourceServer struct {
 	ID        ServerID  `json:"id"`
-	Audiences []string  `json:"audiences,omitempty"`
+	Title     string    `json:"title,omitempty"`     // shown on the consent page
+	Audiences []string  `json:"audiences,omitempty"` // the `aud` of its tokens: absolute URIs without fragment (RFC 8707)
 	Claims    ClaimMode `json:"claims,omitempty"`
 	Domain    string    `json:"domain,omitempty"` // sessions in one domain are judged together by dynamic rules
 }
@@ -24,10 +25,11 @@ type PermissionDef struct {
 	Description string     `json:"description,omitempty"`
 }
 
-// ServerScope is what an application may ask a resource server for. It grants nothing by itself; it
+// Scope is what an application may ask a resource server for. It grants nothing by itself; it
 // says which of a person's permissions a token may carry.
-type ServerScope struct {
+type Scope struct {
 	ID          ScopeID      `json:"id"`
+	Title       string       `json:"title,omitempty"` // shown on the consent page
 	Permissions []Permission `json:"permissions"`
 	Mode        ScopeMode    `json:"mode,omitempty"`
 	Sensitive   bool         `json:"sensitive,omitempty"`
@@ -55,12 +57,12 @@ type Role struct {
 	Permissions []Permission `json:"permissions,omitempty"` // sorted, its own, without what it inherits
 	Juniors     []Junior     `json:"juniors,omitempty"`     // sorted by role
 
-	Eligible      bool    `json:"eligible,omitempty"` // every assignment of it must be activated to count in a session
-	MaxActivation Instant `json:"max_activation,omitempty"`
-	MinAssignees  int     `json:"min_assignees,omitempty"`
-	MaxAssignees  int     `json:"max_assignees,omitempty"` // 0: any number
-	Prerequisite  Cond    `json:"prerequisite,omitzero"`
-	Unassignable  bool    `json:"unassignable,omitempty"` // exists to be inherited from
+	Eligible      bool `json:"eligible,omitempty"`               // every assignment of it must be activated to count in a session
+	MaxActivation int  `json:"max_activation_seconds,omitempty"` // 0: as long as the session
+	MinAssignees  int  `json:"min_assignees,omitempty"`
+	MaxAssignees  int  `json:"max_assignees,omitempty"` // 0: any number
+	Prerequisite  Cond `json:"prerequisite,omitzero"`
+	Unassignable  bool `json:"unassignable,omitempty"` // exists to be inherited from
 }
 
 // RoleKind says what a role is for.

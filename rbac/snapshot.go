@@ -28,8 +28,10 @@ type Snapshot struct {
 	parents     [][]int32 // group → groups it is a direct child of
 	above       []bitset  // group → itself and the groups that contain it
 	groupRoles  [][]int32
-	traits      []trait // role → what activating it takes
-	bottomUp    []int32 // roles, juniors first
+	traits      []trait  // role → what activating it takes
+	bottomUp    []int32  // roles, juniors first
+	limits      []RoleID // roles that count their people
+	conditions  []RoleID // roles that need others
 	hasActivate bool
 
 	atoms  []Atom
@@ -118,6 +120,12 @@ func (s *Snapshot) compileHierarchy(p Policy) error {
 	for i, id := range s.roles {
 		r := p.Roles[id]
 		s.traits[i] = trait{r.Risk, r.Eligible, r.Lifecycle == DraftRole || r.Lifecycle == RetiredRole}
+		if r.MinAssignees > 0 || r.MaxAssignees > 0 {
+			s.limits = append(s.limits, id)
+		}
+		if !r.Prerequisite.Zero() {
+			s.conditions = append(s.conditions, id)
+		}
 		if len(r.Permissions) > 0 {
 			s.own[i] = make([]int32, 0, len(r.Permissions))
 		}

@@ -22,7 +22,7 @@ func (e *edit) standing(snap *Snapshot, before map[RoleID]profile, adopt bool) *
 			e.write(r)
 		}
 	}
-	if why := e.counted(before); why != nil {
+	if why := e.counted(snap, before); why != nil {
 		return why
 	}
 	return e.prerequisites(snap)
@@ -47,10 +47,8 @@ func (p profile) when(t Instant) int {
 // limited counts the people of every role that has a limit.
 func (e *edit) limited() map[RoleID]profile {
 	out := map[RoleID]profile{}
-	for id, r := range e.s.Roles {
-		if r.MinAssignees > 0 || r.MaxAssignees > 0 {
-			out[id] = e.profile(id)
-		}
+	for _, id := range e.wasSnap.limits {
+		out[id] = e.profile(id)
 	}
 	return out
 }
@@ -127,12 +125,9 @@ func (s *State) groupsUnder(role RoleID) map[GroupID]struct{} {
 // counted refuses too many people in a role at any time from now on, and too few now. Too few is
 // refused only where the change takes somebody away, and never where two accounts turn out to be one
 // person.
-func (e *edit) counted(before map[RoleID]profile) *fault.Error {
-	for _, id := range sortedKeys(e.s.Roles) {
+func (e *edit) counted(snap *Snapshot, before map[RoleID]profile) *fault.Error {
+	for _, id := range snap.limits {
 		r := e.s.Roles[id]
-		if r.MaxAssignees == 0 && r.MinAssignees == 0 {
-			continue
-		}
 		was, after := before[id], e.profile(id)
 		sameMax := e.before == nil || e.before.Roles[id].MaxAssignees == r.MaxAssignees
 		for i, t := range after.at {
@@ -151,11 +146,8 @@ func (e *edit) counted(before map[RoleID]profile) *fault.Error {
 // prerequisites asks that every assignment of a role that needs others has them when it starts. An
 // assignment that lacked them before is left alone.
 func (e *edit) prerequisites(snap *Snapshot) *fault.Error {
-	for _, id := range sortedKeys(e.s.Roles) {
+	for _, id := range snap.conditions {
 		cond := e.s.Roles[id].Prerequisite
-		if cond.Zero() {
-			continue
-		}
 		for _, aid := range sortedKeys(e.s.assigned[id]) {
 			a := e.s.Assignments[aid]
 			if a.During.End() <= e.now || e.meets(snap, a, cond, e.s.grantsOf(a.Account)) {

@@ -24,12 +24,14 @@ type State struct {
 	Exceptions  map[ExceptionID]Exception
 	Violations  map[CaseKey]Violation
 	Cases       map[CaseKey]Case
+	Holds       map[HoldKey]Hold
 	Epoch       uint64
 
 	accountsOf   links[SubjectID, AccountID]
 	workloadsOf  links[SubjectID, SubjectID]
 	exceptionsOf links[SubjectID, ExceptionID]
 	casesOf      links[SubjectID, CaseKey]
+	holdsOf      links[SubjectID, HoldKey]
 	assignedTo   links[AccountID, AssignmentID]
 	assigned     links[RoleID, AssignmentID]
 	groupsOf     links[AccountID, MemberKey]
@@ -46,9 +48,9 @@ func NewState() *State {
 		Policy: NewPolicy(), Subjects: map[SubjectID]Subject{}, Accounts: map[AccountID]Account{},
 		Assignments: map[AssignmentID]Assignment{}, Memberships: map[MemberKey]Membership{},
 		Delegations: map[DelegationID]Delegation{}, Exceptions: map[ExceptionID]Exception{},
-		Violations: map[CaseKey]Violation{}, Cases: map[CaseKey]Case{},
+		Violations: map[CaseKey]Violation{}, Cases: map[CaseKey]Case{}, Holds: map[HoldKey]Hold{},
 		accountsOf: links[SubjectID, AccountID]{}, workloadsOf: links[SubjectID, SubjectID]{},
-		exceptionsOf: links[SubjectID, ExceptionID]{}, casesOf: links[SubjectID, CaseKey]{},
+		exceptionsOf: links[SubjectID, ExceptionID]{}, casesOf: links[SubjectID, CaseKey]{}, holdsOf: links[SubjectID, HoldKey]{},
 		assignedTo: links[AccountID, AssignmentID]{}, assigned: links[RoleID, AssignmentID]{},
 		groupsOf: links[AccountID, MemberKey]{}, membersOf: links[GroupID, MemberKey]{},
 		delegatedTo: links[AccountID, DelegationID]{}, delegatedBy: links[AccountID, DelegationID]{},
@@ -94,6 +96,8 @@ func (s *State) link(row any, present bool) {
 		s.exceptionsOf.set(r.Subject, r.ID, present)
 	case Case:
 		s.casesOf.set(r.Subject, CaseKey{r.Rule, r.Subject}, present)
+	case Hold:
+		s.holdsOf.set(r.Subject, HoldKey{r.Rule, r.Subject, r.Duty}, present)
 	}
 }
 

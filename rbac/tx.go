@@ -7,33 +7,53 @@ import (
 	"github.com/countersign-id/countersign/audit"
 )
 
-// Tx is what applying a changeset needs of a transaction: lock, then read, then judge, then write. What
-// is read goes into a State by Load; Result.Writes is what goes back. The order of the methods is the
-// order they are called in, and nothing that decides is read before its lock is held.
+// Reader is what a decision about a token or a page needs to read.
+type Reader interface {
+	// Structure returns the policy that stands in the database, compiled. It is the same for the whole transaction.
+	Structure(ctx context.Context) (*Structure, error)
+	// HeldBy returns what an account, or a workload by its id, holds, ended and future things too.
+	HeldBy(ctx context.Context, id AccountID) ([]Grant, error)
+}
+
+// Tx is what applying a changeset needs of a transaction: lock, then read, then judge, then write. Nothing that decides is
+// read before its lock is held.
 type Tx interface {
 	audit.Recorder
+	Reader
 	Now() time.Time
+	NewID() string
 
 	// LockPolicy holds the policy until the transaction ends: exclusively for a change of the policy, else
 	// only against such changes. Without it an assignment and an inheritance, each lawful alone, could
 	// break a rule together.
 	LockPolicy(ctx context.Context, exclusive bool) error
-	// Policy returns the policy and its epoch, as they are under the lock.
-	Policy(ctx context.Context) (Policy, uint64, error)
-
-	// SubjectsOf returns whom a changeset touches: the subjects named and those behind the accounts,
-	// with the owners of workloads, the workloads of persons, and the deputies of whoever delegates.
-	SubjectsOf(ctx context.Context, accounts []AccountID, subjects []SubjectID) ([]SubjectID, error)
-	// LockSubjects holds off every other change to these subjects, in the order of their ids. Without it
-	// two assignments, each lawful alone, could break a rule together.
-	LockSubjects(ctx context.Context, ids []SubjectID) error
-	// People returns every row about subjects: themselves, their accounts, what those hold, delegate and
-	// were delegated, exceptions, violations and cases.
+	// SubjectsOf returns, sorted, whom w names, with the deputies of whoever delegates, the owners of workloads and the workloads
+	// of persons.
+	SubjectsOf(ctx context.Context, w Whom) ([]SubjectID, error)
+	// LockSubjects is SubjectsOf, and holds off every other change to them until the transaction ends. Without it two
+	// assignments, each lawful alone, could break a rule together.
+	LockSubjects(ctx context.Context, w Whom) ([]SubjectID, error)
+	// LockRoles holds off every other change to who holds these roles. Without it the last two holders of a role
+	// that needs one could go at once.
+	LockRoles(ctx context.Context, ids []RoleID) error
+	// People returns every row about subjects: themselves, their accounts, what those hold, delegate and were delegated,
+	// exceptions, violations, cases and holds. Cases of rules come with the subject "".
 	People(ctx context.Context, ids []SubjectID) ([]any, error)
-	// HoldersOf returns, with their accounts, the assignments of roles and the memberships of groups
-	// that have not ended: what counting the people of a limited role takes.
-	HoldersOf(ctx context.Context, roles []RoleID, groups []GroupID) ([]any, error)
+	// Store writes rows, and the policy if next is not nil. Two that take the same slot of a Hold are told to run again.
+	Store(ctx context.Context, next *Structure, writes []Write) error
+}
 
-	// Store writes rows in order and the policy's epoch.
-	Store(ctx context.Context, epoch uint64, writes []Write) error
+// Whom picks subjects: everybody that any of its fields names.
+type Whom struct {
+	Accounts    []AccountID
+	Subjects    []SubjectID
+	Assignments []AssignmentID
+	Delegations []DelegationID
+	Exceptions  []ExceptionID
+	Roles       []RoleID    // who was ever assigned or delegated them
+	Groups      []GroupID   // their own members
+	Rules       []RuleID    // who has a violation, a case or an exception under them
+	Controls    []ControlID // who has an exception that rests on them
+	Delegating  bool        // who delegates, and their deputies
+	Everybody   bool
 }

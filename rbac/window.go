@@ -21,6 +21,19 @@ func At(t time.Time) Instant { return Instant(t.UnixMicro()) }
 // Time returns i as a time in UTC.
 func (i Instant) Time() time.Time { return time.UnixMicro(int64(i)).UTC() }
 
+// MarshalText writes i by RFC 3339, with a fraction where it has one.
+func (i Instant) MarshalText() ([]byte, error) { return i.Time().MarshalText() }
+
+// UnmarshalText reads RFC 3339; what is finer than a microsecond is cut off.
+func (i *Instant) UnmarshalText(b []byte) error {
+	var t time.Time
+	if err := t.UnmarshalText(b); err != nil {
+		return err
+	}
+	*i = At(t)
+	return nil
+}
+
 // Window is the half-open interval [From, To). A zero To has no end, so the zero Window is always.
 // Two windows that only touch have no instant in common.
 type Window struct {

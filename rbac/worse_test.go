@@ -113,7 +113,7 @@ func wideWorld(t *rapid.T) (*State, world) {
 	w.groups["g0"], w.groups["g1"] = true, true
 	w.gr[pair[GroupID, RoleID]{"g0", "r8"}], w.gr[pair[GroupID, RoleID]{"g1", "r7"}] = true, true
 	w.contains[pair[GroupID, GroupID]{"g1", "g0"}] = true
-	s.Load(ServerScope{ID: "x/s", Permissions: perms[60:62], Mode: ScopeExact})
+	s.Load(Scope{ID: "x/s", Permissions: perms[60:62], Mode: ScopeExact})
 	w.scopes["x/s"] = s.Scopes["x/s"]
 	var duties []DutyID
 	for i := range 30 { // one atom in three, so that every word of a row has some

@@ -7,14 +7,6 @@ import (
 	"github.com/countersign-id/countersign/auth"
 )
 
-type personRow struct {
-	ID      string `gorm:"primaryKey"`
-	Name    string
-	Created micros `gorm:"column:created_at"`
-}
-
-func (personRow) TableName() string { return "persons" }
-
 type accountRow struct {
 	ID       string `gorm:"primaryKey"`
 	PersonID string
@@ -88,7 +80,7 @@ func (tx *Tx) Accounts(ctx context.Context, after auth.AccountID, max int) ([]au
 
 // AddAccount implements auth.AccountTx.
 func (tx *Tx) AddAccount(ctx context.Context, p auth.Person, a auth.Account) error {
-	if err := insert(ctx, tx, personRow{ID: string(p.ID), Name: p.Name, Created: stamp(p.CreatedAt)}); err != nil {
+	if err := insert(ctx, tx, subjectRow{ID: string(p.ID), Name: p.Name, Created: stamp(p.CreatedAt)}); err != nil {
 		return err
 	}
 	if err := insert(ctx, tx, accountOf(a)); err != nil {
@@ -108,7 +100,7 @@ func (tx *Tx) name(ctx context.Context, id auth.AccountID, names []string) error
 
 // Person returns a person; NotFound if there is none.
 func (tx *Tx) Person(ctx context.Context, id auth.PersonID) (auth.Person, error) {
-	r, err := take[personRow](ctx, tx, "id = ?", string(id))
+	r, err := take[subjectRow](ctx, tx, "id = ?", string(id))
 	return auth.Person{ID: auth.PersonID(r.ID), Name: r.Name, CreatedAt: r.Created.time()}, missing(err, errPersonMissing)
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/rbac"
 )
 
 type clientRow struct {
@@ -89,9 +90,13 @@ func (tx *Tx) CountClients(ctx context.Context) (int, error) {
 	return tx.number(ctx, "SELECT count(*) FROM clients")
 }
 
-// AddClient implements auth.ClientTx.
+// AddClient implements auth.ClientTx. A client is a workload too: what its roles are about.
 func (tx *Tx) AddClient(ctx context.Context, c auth.Client) error {
-	return taken(insert(ctx, tx, clientOf(c)), errClientExists)
+	if err := insert(ctx, tx, clientOf(c)); err != nil {
+		return taken(err, errClientExists)
+	}
+	workload := subjectRow{ID: string(c.ID), Name: c.Name, Created: stamp(c.CreatedAt), Kind: string(rbac.Workload)}
+	return taken(insert(ctx, tx, workload), errClientExists)
 }
 
 // UpdateClient implements auth.ClientTx.

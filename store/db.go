@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/rbac"
 )
 
 // Config says where the store is and what opens it.
@@ -60,6 +61,7 @@ type DB struct {
 	log        *slog.Logger
 	seal       *sealer
 	statements atomic.Uint64
+	structure  atomic.Pointer[rbac.Structure] // the newest policy this process knows
 }
 
 // Open opens the store. It refuses a schema that is not this binary's, and master keys that do not open the data keyset.
@@ -204,7 +206,13 @@ func (db *DB) run(ctx context.Context, f func(tx *Tx) error, pool *sql.DB, begin
 		db.rollback(ctx, c)
 		return err
 	}
-	return db.commit(ctx, c)
+	if err := db.commit(ctx, c); err != nil {
+		return err
+	}
+	if tx.made != nil {
+		db.keep(tx.made)
+	}
+	return nil
 }
 
 // commit ends the transaction. PostgreSQL answers COMMIT of a transaction that failed with ROLLBACK and no error, so it is asked first.

@@ -33,14 +33,9 @@ var (
 	errGrantMissing    = fault.New(fault.NotFound, "grant-not-found", "There is no such grant.")
 	errTokenMissing    = fault.New(fault.NotFound, "token-not-found", "There is no such token.")
 	errFlowMissing     = fault.New(fault.NotFound, "flow-not-found", "There is no such sign-in.")
-	errResourceMissing = fault.New(fault.NotFound, "resource-not-found", "There is no such resource server.")
-	errRoleMissing     = fault.New(fault.NotFound, "role-not-found", "There is no such role.")
 
-	errClientExists   = fault.New(fault.Conflict, "client-exists", "An application with that identifier exists.")
-	errKeyExists      = fault.New(fault.Conflict, "key-exists", "A key with that identifier exists or existed.")
-	errResourceExists = fault.New(fault.Conflict, "resource-exists", "A resource server with that audience exists.")
-	errRoleExists     = fault.New(fault.Conflict, "role-exists", "A role with that name exists.")
-	errRoleAssigned   = fault.New(fault.Conflict, "role-assigned", "The subject has that role already.")
+	errClientExists = fault.New(fault.Conflict, "client-exists", "An application with that identifier exists.")
+	errKeyExists    = fault.New(fault.Conflict, "key-exists", "A key with that identifier exists or existed.")
 )
 
 // code returns PostgreSQL's five characters or SQLite's number.
@@ -70,6 +65,9 @@ func dangling(err error) bool {
 
 // contended reports whether the transaction lost to another one and may simply be run again.
 func contended(err error) bool {
+	if errors.Is(err, errAgain) {
+		return true
+	}
 	pg, n := codes(err)
 	switch pg {
 	case "40001", "40P01": // serialization failure, deadlock

@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	_ auth.Tx     = (*Tx)(nil)
-	_ rbac.SeedTx = (*Tx)(nil)
-	_ audit.Tx    = (*Tx)(nil)
+	_ auth.Tx  = (*Tx)(nil)
+	_ rbac.Tx  = (*Tx)(nil)
+	_ audit.Tx = (*Tx)(nil)
 )
 
 // Tx is a transaction: one connection, one instant, and the events to be written with it. It lives inside the closure
@@ -27,6 +27,9 @@ type Tx struct {
 	db     *gorm.DB
 	now    time.Time
 	events []audit.Event
+
+	structure *rbac.Structure // of the policy, once read
+	made      *rbac.Structure // by this transaction: for all others once it has committed
 }
 
 func (db *DB) tx(c *conn) *Tx {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
-	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
 )
 
@@ -24,8 +23,8 @@ var appsPage = page[appsData](accountShell, "account/apps.html")
 func (s *Server) getApps(w http.ResponseWriter, r *http.Request, cur auth.Current) error {
 	type allowed struct {
 		auth.Consent
-		client  auth.Client
-		servers []rbac.ResourceServer
+		client auth.Client
+		words  scopeWords
 	}
 	ctx := r.Context()
 	var all []allowed
@@ -40,12 +39,12 @@ func (s *Server) getApps(w http.ResponseWriter, r *http.Request, cur auth.Curren
 			if err != nil && !fault.Is(err, fault.NotFound) {
 				return err
 			}
-			servers, err := resourceServers(r, tx, client)
+			words, err := wordsFor(ctx, tx, client)
 			if err != nil {
 				return err
 			}
 			client.ID = c.Client
-			all = append(all, allowed{c, client, servers})
+			all = append(all, allowed{c, client, words})
 		}
 		return nil
 	})
@@ -57,7 +56,7 @@ func (s *Server) getApps(w http.ResponseWriter, r *http.Request, cur auth.Curren
 	for _, a := range all {
 		line := appLine{ID: string(a.Client), Name: app(a.client).Name, Given: a.UpdatedAt}
 		for _, scope := range a.Scopes {
-			line.Scopes = append(line.Scopes, f.scope(scope, a.servers).Title)
+			line.Scopes = append(line.Scopes, f.scope(scope, a.words).Title)
 		}
 		data.Apps = append(data.Apps, line)
 	}

@@ -1,12 +1,12 @@
 package ui
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/countersign-id/countersign/auth"
-	"github.com/countersign-id/countersign/internal/fault"
 	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
 )
@@ -31,18 +31,17 @@ func (s *Server) drawConsent(w http.ResponseWriter, r *http.Request, f frame, st
 	ctx := r.Context()
 	var acc auth.Account
 	var roles []string
-	var servers []rbac.ResourceServer
+	var words scopeWords
 	err := s.db.View(ctx, func(tx *store.Tx) (err error) {
-		servers = nil
 		if acc, err = tx.Account(ctx, st.flow.Account); err != nil {
 			return err
 		}
 		if slices.Contains(st.flow.Scopes, "roles") {
-			if roles, err = tx.RoleNamesOf(ctx, string(acc.Person)); err != nil {
+			if roles, err = roleNames(ctx, tx, acc.ID); err != nil {
 				return err
 			}
 		}
-		servers, err = resourceServers(r, tx, st.client)
+		words, err = wordsFor(ctx, tx, st.client)
 		return err
 	})
 	if err != nil {
@@ -52,7 +51,7 @@ func (s *Server) drawConsent(w http.ResponseWriter, r *http.Request, f frame, st
 	f.Person = personOf(acc)
 	data := consentData{Flow: string(st.flow.ID), App: appOf(st)}
 	for _, scope := range st.flow.Offered {
-		line := f.scope(scope, servers)
+		line := f.scope(scope, words)
 		line.Detail = f.scopeDetail(scope, acc, roles, line.Detail)
 		line.Required, line.Checked = auth.RequiredScope(scope), true
 		data.Scopes = append(data.Scopes, line)
@@ -60,20 +59,38 @@ func (s *Server) drawConsent(w http.ResponseWriter, r *http.Request, f frame, st
 	return consentPage.draw(w, f, status, data)
 }
 
-// resourceServers reads the APIs a client may ask for, for the titles of their scopes.
-func resourceServers(r *http.Request, tx *store.Tx, c auth.Client) ([]rbac.ResourceServer, error) {
-	var all []rbac.ResourceServer
-	for _, audience := range c.Resources {
-		server, err := tx.ResourceServer(r.Context(), audience)
-		if fault.Is(err, fault.NotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, server)
+// scopeWords is what the APIs that a client may ask for call their scopes.
+type scopeWords struct {
+	st      *rbac.Structure
+	servers []rbac.ResourceServer
+}
+
+func wordsFor(ctx context.Context, tx *store.Tx, c auth.Client) (scopeWords, error) {
+	st, err := tx.Structure(ctx)
+	if err != nil {
+		return scopeWords{}, err
 	}
-	return all, nil
+	words := scopeWords{st: st}
+	for _, audience := range c.Resources {
+		if server, ok := st.Server(audience); ok {
+			words.servers = append(words.servers, server)
+		}
+	}
+	return words, nil
+}
+
+// roleNames returns what the roles that an account has active are called.
+func roleNames(ctx context.Context, tx *store.Tx, id auth.AccountID) ([]string, error) {
+	st, err := tx.Structure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	held, err := tx.HeldBy(ctx, rbac.AccountID(id))
+	var names []string
+	for _, r := range st.Standing(held, rbac.At(tx.Now())) {
+		names = append(names, st.Roles[r].Name)
+	}
+	return names, err
 }
 
 // scopeIcons has the scopes whose words are ours; those of applications' own APIs carry the title of their registration.
@@ -82,7 +99,7 @@ var scopeIcons = map[string]string{
 }
 
 // scope names a scope to its reader. Detail is set where it does not depend on them.
-func (l *locale) scope(name string, servers []rbac.ResourceServer) scopeLine {
+func (l *locale) scope(name string, words scopeWords) scopeLine {
 	if icon, ok := scopeIcons[name]; ok {
 		line := scopeLine{Name: name, Icon: icon, Title: l.T("scope." + name)}
 		if id := "scope." + name + ".detail"; l.has(id) {
@@ -90,11 +107,9 @@ func (l *locale) scope(name string, servers []rbac.ResourceServer) scopeLine {
 		}
 		return line
 	}
-	for _, server := range servers {
-		for _, scope := range server.Scopes {
-			if scope.Name == name && scope.Title != "" {
-				return scopeLine{Name: name, Icon: "key-round", Title: scope.Title, Detail: l.T("scope.through", "Server", server.Title)}
-			}
+	for _, server := range words.servers {
+		if scope, ok := words.st.Scope(server.ID, name); ok && scope.Title != "" {
+			return scopeLine{Name: name, Icon: "key-round", Title: scope.Title, Detail: l.T("scope.through", "Server", server.Title)}
 		}
 	}
 	return scopeLine{Name: name, Icon: "key-round", Title: l.T("scope.other", "Scope", name), Detail: l.T("scope.other.detail")}

@@ -11,8 +11,8 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/countersign-id/countersign/auth"
-	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 // The defects of fosite v0.49.0 that lie on the paths of the authorization and token endpoints, each by the number that
@@ -108,21 +108,16 @@ func TestFosite21And23ItsDefaultsAreOutOfReach(t *testing.T) {
 
 func TestFosite24ClientCredentialsGrantWhatIsGranted(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
-		ctx, by := t.Context(), "local:test"
+		ctx := t.Context()
 		const ledger = "https://ledger.example.org"
 		r.update(func(tx *store.Tx) error {
-			err := rbac.AddServer(ctx, tx, by, rbac.ResourceServer{Audience: ledger, Title: "Ledger", Scopes: []rbac.Scope{
-				{Name: "invoices.read", Title: "Read", Permission: "ledger/invoice:read"}, {Name: "invoices.pay", Title: "Pay", Permission: "ledger/invoice:pay"},
-			}})
-			if err != nil {
-				return err
-			}
-			return rbac.AddRole(ctx, tx, by, rbac.PlainRole{Name: "reader", Title: "Reader", Permissions: []string{"ledger/invoice:read"}})
+			return storetest.Policy(ctx, tx, storetest.Server("ledger", ledger, "Ledger"), storetest.Scope("ledger", "invoices.read", "Read", "ledger/invoice:read"),
+				storetest.Scope("ledger", "invoices.pay", "Pay", "ledger/invoice:pay"), storetest.Role("reader", "ledger/invoice:read"))
 		})
 		c, secret := r.client("batch", auth.Service, func(c *auth.Client) {
 			c.Scopes, c.Resources, c.DefaultResource = []string{"invoices.read", "invoices.pay"}, []string{ledger}, ledger
 		})
-		r.update(func(tx *store.Tx) error { return rbac.AssignRole(ctx, tx, by, string(c.ID), "reader") })
+		r.update(func(tx *store.Tx) error { return storetest.Policy(ctx, tx, storetest.Assign(tx, c.ID, "reader")) })
 		ask := func(scope string) map[string]any {
 			w := r.post(tokenPath, url.Values{"grant_type": {"client_credentials"}, "scope": {scope}}, basic("batch", secret))
 			if w.Code != http.StatusOK {

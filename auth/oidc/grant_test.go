@@ -9,26 +9,19 @@ import (
 	"testing"
 
 	"github.com/countersign-id/countersign/auth"
-	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
 
 func TestResourcesAndRights(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
-		ctx, by := t.Context(), "local:test"
+		ctx := t.Context()
 		const ledger = "https://ledger.example.org"
 		r.update(func(tx *store.Tx) error {
-			err := rbac.AddServer(ctx, tx, by, rbac.ResourceServer{Audience: ledger, Title: "Ledger", Scopes: []rbac.Scope{
-				{Name: "invoices.read", Title: "Read invoices", Permission: "ledger/invoice:read"},
-				{Name: "invoices.pay", Title: "Pay invoices", Permission: "ledger/invoice:pay"},
-			}})
-			if err != nil {
-				return err
-			}
-			if err := rbac.AddRole(ctx, tx, by, rbac.PlainRole{Name: "clerk", Title: "Clerk", Permissions: []string{"ledger/invoice:read"}}); err != nil {
-				return err
-			}
-			return rbac.AssignRole(ctx, tx, by, string(r.ada.Person), "clerk")
+			return storetest.Policy(ctx, tx, storetest.Server("ledger", ledger, "Ledger"),
+				storetest.Scope("ledger", "invoices.read", "Read invoices", "ledger/invoice:read"),
+				storetest.Scope("ledger", "invoices.pay", "Pay invoices", "ledger/invoice:pay"),
+				storetest.Role("clerk", "ledger/invoice:read"), storetest.Assign(tx, r.ada.ID, "clerk"))
 		})
 		c, secret := r.client("ledger", auth.Web, func(c *auth.Client) {
 			c.FirstParty, c.IDTokenAlg, c.Resources = true, "ES256", []string{ledger}

@@ -26,9 +26,8 @@ func (e *ends) introspects(token, id, secret string) *httptest.ResponseRecorder 
 func (e *ends) api(audience string) {
 	e.t.Helper()
 	e.update(func(tx storeTx) error {
-		return rbac.AddServer(e.t.Context(), tx, "local:test", rbac.ResourceServer{
-			Audience: audience, Title: "Ledger API", Scopes: []rbac.Scope{{Name: "ledger.read", Title: "Read", Permission: "ledger:read"}},
-		})
+		id := rbac.ServerID(strings.NewReplacer(":", "-", "/", "-").Replace(audience))
+		return storetest.Policy(e.t.Context(), tx, storetest.Server(id, audience, "Ledger API"), storetest.Scope(id, "ledger.read", "Read", "ledger/all:read"))
 	})
 }
 

@@ -21,38 +21,53 @@ const LedgerID auth.ClientID = "ledger"
 // Person is one of the demo's people.
 type Person struct {
 	Username, Name string
-	Roles          []string
+	Roles          []rbac.RoleID
 	Try            string
 }
 
 // People are the demo's accounts, in the order of its table.
 var People = []Person{
-	{"clerk", "Noor Haddad", []string{"ap-clerk"}, "Open Ledger and enter an invoice; approving is not offered."},
-	{"approver", "Ingrid Solberg", []string{"ap-approver"}, "Approve the clerk's invoice; entering is not offered."},
-	{"controller", "Li Wei 李薇", []string{"controller"}, "Approve and pay, and open the reports."},
-	{"sysadmin", "Tomás Ferreira", []string{rbac.SystemAdministrator}, "Sign in and look at the account pages."},
-	{"secadmin", "Amara Okafor", []string{rbac.SecurityAdministrator}, "Sign in and look at the account pages."},
-	{"auditor", "Jonas Weber", []string{rbac.Auditor, "ledger-auditor"}, "Open Ledger: reports, and nothing that changes anything."},
+	{"clerk", "Noor Haddad", []rbac.RoleID{"ap-clerk"}, "Open Ledger and enter an invoice; approving is not offered."},
+	{"approver", "Ingrid Solberg", []rbac.RoleID{"ap-approver"}, "Approve the clerk's invoice; entering is not offered."},
+	{"controller", "Li Wei 李薇", []rbac.RoleID{"controller"}, "Approve and pay, and open the reports."},
+	{"sysadmin", "Tomás Ferreira", []rbac.RoleID{rbac.SystemAdministrator}, "Sign in and look at the account pages."},
+	{"secadmin", "Amara Okafor", []rbac.RoleID{rbac.SecurityAdministrator}, "Sign in and look at the account pages."},
+	{"auditor", "Jonas Weber", []rbac.RoleID{rbac.Auditor, "ledger-auditor"}, "Open Ledger: reports, and nothing that changes anything."},
 }
 
-// roles are Ledger's duties as plain named permission sets; the three administrators' are built in.
-var roles = []rbac.PlainRole{
-	{Name: "ap-clerk", Title: "Accounts payable clerk", Permissions: []string{"ledger/invoice:read", "ledger/invoice:enter"}},
-	{Name: "ap-approver", Title: "Accounts payable approver", Permissions: []string{"ledger/invoice:read", "ledger/invoice:approve"}},
-	{Name: "controller", Title: "Controller", Permissions: []string{"ledger/invoice:read", "ledger/invoice:approve", "ledger/invoice:pay", "ledger/report:read"}},
-	{Name: "ledger-auditor", Title: "Ledger auditor", Permissions: []string{"ledger/invoice:read", "ledger/report:read"}},
-}
-
-// server is Ledger's API: what may be asked for, and the permission each scope stands for.
-var server = rbac.ResourceServer{
-	Audience: ledger.Audience, Title: "Ledger",
-	Scopes: []rbac.Scope{
-		{Name: ledger.ReadInvoices, Title: "See invoices", Permission: "ledger/invoice:read"},
-		{Name: ledger.EnterInvoices, Title: "Enter invoices", Permission: "ledger/invoice:enter"},
-		{Name: ledger.ApproveInvoices, Title: "Approve invoices", Permission: "ledger/invoice:approve"},
-		{Name: ledger.PayInvoices, Title: "Pay invoices", Permission: "ledger/invoice:pay"},
-		{Name: ledger.ReadReports, Title: "See reports", Permission: "ledger/report:read"},
-	},
+// policy is Ledger's: its API with its scopes, its roles, and the rule that nobody enters and approves invoices.
+func policy() []rbac.Op {
+	perm := func(name string) rbac.Permission { return rbac.Permission("ledger/" + name) }
+	ops := []rbac.Op{rbac.DefineServer{Server: rbac.ResourceServer{ID: "ledger", Title: "Ledger", Audiences: []string{ledger.Audience}}}}
+	for _, sc := range []struct{ name, title, perm string }{
+		{ledger.ReadInvoices, "See invoices", "invoice:read"},
+		{ledger.EnterInvoices, "Enter invoices", "invoice:enter"},
+		{ledger.ApproveInvoices, "Approve invoices", "invoice:approve"},
+		{ledger.PayInvoices, "Pay invoices", "invoice:pay"},
+		{ledger.ReadReports, "See reports", "report:read"},
+	} {
+		ops = append(ops, rbac.DefinePermission{Permission: rbac.PermissionDef{ID: perm(sc.perm), Description: sc.title}},
+			rbac.DefineScope{Scope: rbac.Scope{ID: rbac.ScopeOf("ledger", sc.name), Title: sc.title, Permissions: []rbac.Permission{perm(sc.perm)}}})
+	}
+	for _, r := range []struct {
+		id    rbac.RoleID
+		name  string
+		perms []rbac.Permission
+	}{
+		{"ap-clerk", "Accounts payable clerk", []rbac.Permission{perm("invoice:read"), perm("invoice:enter")}},
+		{"ap-approver", "Accounts payable approver", []rbac.Permission{perm("invoice:read"), perm("invoice:approve")}},
+		{"controller", "Controller", []rbac.Permission{perm("invoice:read"), perm("invoice:approve"), perm("invoice:pay"), perm("report:read")}},
+		{"ledger-auditor", "Ledger auditor", []rbac.Permission{perm("invoice:read"), perm("report:read")}},
+	} {
+		ops = append(ops, rbac.CreateRole{Role: rbac.Role{ID: r.id, Name: r.name, Permissions: r.perms}})
+	}
+	return append(ops,
+		rbac.DefineDuty{Duty: rbac.Duty{ID: "AP-ENTER", Process: "Accounts payable", Name: "Enter invoices", Expr: rbac.Leaf(perm("invoice:enter").Atom())}},
+		rbac.DefineDuty{Duty: rbac.Duty{ID: "AP-APPROVE", Process: "Accounts payable", Name: "Approve invoices", Expr: rbac.Leaf(perm("invoice:approve").Atom())}},
+		rbac.CreateRule{Rule: rbac.Rule{
+			ID: "AP-R01", Kind: rbac.Static, Duties: []rbac.DutyID{"AP-ENTER", "AP-APPROVE"}, K: 2, Level: rbac.High, Mode: rbac.Block, MaxExceptionDays: 30,
+			Description: "Nobody enters and approves invoices.", Scenario: "Somebody enters an invoice of their own and approves it.",
+		}})
 }
 
 // Setup is what the seed needs besides the database.
@@ -68,14 +83,10 @@ func Seed(ctx context.Context, tx *store.Tx, s Setup) (auth.Secret, bool, error)
 		return nil, false, err
 	}
 	const by = "local:demo"
-	if err := rbac.AddServer(ctx, tx, by, server); err != nil {
+	if err := rbac.Furnish(ctx, tx, rbac.By{Actor: by}); err != nil {
 		return nil, false, err
 	}
-	for _, r := range append(rbac.BuiltIn(), roles...) {
-		if err := rbac.AddRole(ctx, tx, by, r); err != nil {
-			return nil, false, err
-		}
-	}
+	ops := policy()
 	for _, p := range People {
 		given, family, _ := strings.Cut(p.Name, " ")
 		a, err := auth.AddAccount(ctx, tx, by, auth.NewAccount{Username: p.Username, Hash: s.Hash, Profile: auth.Profile{
@@ -86,10 +97,11 @@ func Seed(ctx context.Context, tx *store.Tx, s Setup) (auth.Secret, bool, error)
 			return nil, false, err
 		}
 		for _, r := range p.Roles {
-			if err := rbac.AssignRole(ctx, tx, by, string(a.Person), r); err != nil {
-				return nil, false, err
-			}
+			ops = append(ops, rbac.Assign{Assignment: rbac.Assignment{ID: rbac.AssignmentID(tx.NewID()), Account: rbac.AccountID(a.ID), Role: r}})
 		}
+	}
+	if err := rbac.Do(ctx, tx, rbac.By{Actor: by}, ops...); err != nil {
+		return nil, false, err
 	}
 	_, secret, err := auth.AddClient(ctx, tx, by, Ledger(s.Ledgers))
 	return secret, true, err

@@ -11,7 +11,6 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
-	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
 )
 
@@ -234,30 +233,6 @@ var keeps = []promise{
 				t.Error("the letter was gone")
 			}
 			return errors.Join(err, err2)
-		})
-	}},
-	{"keeps roles, permissions and resource servers", func(t *testing.T, open opener) {
-		db, s := open(), filled[rbac.ResourceServer]()
-		s.Scopes[0].Name = "z first" // the order is the one given
-		r := rbac.PlainRole{Name: "r", Title: "R", Permissions: []string{"a:x", "b:y"}}
-		update(t, db, func(ctx context.Context, tx *store.Tx) error {
-			return errors.Join(tx.AddResourceServer(ctx, s), tx.AddPlainRole(ctx, r), tx.AddPlainRole(ctx, rbac.PlainRole{Name: "q", Permissions: []string{"b:y", "B:y"}}),
-				tx.AssignPlainRole(ctx, "p", "r"), tx.AssignPlainRole(ctx, "p", "q"))
-		})
-		view(t, db, func(ctx context.Context, tx *store.Tx) error {
-			got, err := tx.ResourceServer(ctx, s.Audience)
-			same(t, got, s)
-			all, err2 := tx.ResourceServers(ctx)
-			same(t, all, []rbac.ResourceServer{s})
-			roles, err3 := tx.PlainRoles(ctx)
-			same(t, roles, []rbac.PlainRole{{Name: "q", Permissions: []string{"B:y", "b:y"}}, r})
-			permissions, err4 := tx.PermissionsOf(ctx, "p")
-			same(t, permissions, []string{"B:y", "a:x", "b:y"})
-			names, err5 := tx.RoleNamesOf(ctx, "p")
-			same(t, names, []string{"q", "r"})
-			none, err6 := tx.PermissionsOf(ctx, "P")
-			same(t, none, []string{})
-			return errors.Join(err, err2, err3, err4, err5, err6)
 		})
 	}},
 	{"keeps identifiers that differ only in case, accents or space apart", func(t *testing.T, open opener) {

@@ -9,7 +9,6 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
-	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
 )
 
@@ -76,31 +75,12 @@ var refuses = []promise{
 				return tx.AddClient(ctx, auth.Client{ID: "c", CreatedAt: epoch, UpdatedAt: epoch})
 			},
 			"key-exists": func(ctx context.Context, tx *store.Tx) error { return tx.AddKey(ctx, key) },
-			"resource-exists": func(ctx context.Context, tx *store.Tx) error {
-				return tx.AddResourceServer(ctx, rbac.ResourceServer{Audience: "a"})
-			},
-			"role-exists": func(ctx context.Context, tx *store.Tx) error { return tx.AddPlainRole(ctx, rbac.PlainRole{Name: "r"}) },
-			"role-assigned": func(ctx context.Context, tx *store.Tx) error {
-				tx.AddPlainRole(ctx, rbac.PlainRole{Name: "s"})
-				return tx.AssignPlainRole(ctx, "p", "s")
-			},
 		} {
-			if code == "role-assigned" {
-				update(t, db, add)
-				add = func(ctx context.Context, tx *store.Tx) error { return tx.AssignPlainRole(ctx, "p", "s") }
-			} else {
-				update(t, db, add)
-			}
+			update(t, db, add)
 			err := db.Update(t.Context(), func(tx *store.Tx) error { return add(t.Context(), tx) })
 			if f := fault.From(err); f.Kind != fault.Conflict || f.Code != code {
 				t.Errorf("got %v, want the conflict %s", err, code)
 			}
-		}
-	}},
-	{"assigns no role that does not exist", func(t *testing.T, open opener) {
-		err := open().Update(t.Context(), func(tx *store.Tx) error { return tx.AssignPlainRole(t.Context(), "p", "none") })
-		if f := fault.From(err); f.Code != "role-not-found" {
-			t.Errorf("got %v, want role-not-found", err)
 		}
 	}},
 	{"renews, touches and ends only a session that lives", func(t *testing.T, open opener) {
@@ -248,6 +228,5 @@ func missing(ctx context.Context, tx *store.Tx, id string) map[string]error {
 	_, found["code"] = tx.GrantByCode(ctx, []byte(id))
 	_, found["token"] = tx.AccessToken(ctx, []byte(id))
 	_, found["flow"] = tx.Flow(ctx, auth.FlowID(id), []byte(id))
-	_, found["resource server"] = tx.ResourceServer(ctx, id)
 	return found
 }

@@ -1,0 +1,177 @@
+package rbac_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+	"pgregory.net/rapid"
+
+	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/rbac"
+	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
+)
+
+// stored is the small world in a database.
+type stored struct {
+	db    *store.DB
+	raw   *sql.DB
+	clock *atomic.Int64
+}
+
+func newStored(t *testing.T, cfg store.Config) *stored {
+	t.Helper()
+	w := &stored{clock: &atomic.Int64{}}
+	w.clock.Store(100)
+	cfg.Clock = func() time.Time { return time.UnixMicro(w.clock.Load()) }
+	var err error
+	if w.db, err = store.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.db.Close() })
+	driver, dsn := "pgx", cfg.Database
+	if path, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
+		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(5000)"
+	}
+	if w.raw, err = sql.Open(driver, dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.raw.Close() })
+	err = w.db.Update(t.Context(), func(tx *store.Tx) error {
+		ctx := t.Context()
+		for _, a := range rbac.Names(rbac.SmallAccounts()) {
+			if a == "w0" {
+				if err := tx.AddClient(ctx, auth.Client{ID: "w0", Name: "w0", CreatedAt: tx.Now(), UpdatedAt: tx.Now()}); err != nil {
+					return err
+				}
+				continue
+			}
+			row := auth.Account{ID: auth.AccountID(a), Person: auth.PersonID("of-" + string(a)), Username: string(a), State: auth.AccountActive, CreatedAt: tx.Now(), UpdatedAt: tx.Now()}
+			if err := tx.AddAccount(ctx, auth.Person{ID: row.Person, Name: string(a), CreatedAt: tx.Now()}, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range rbac.SmallSubjects() {
+		if x != "w0" {
+			w.exec(t, "INSERT INTO subjects (id, name, created_at, kind) VALUES ('"+string(x)+"', '', 0, '')")
+		}
+	}
+	return w
+}
+
+func (w *stored) exec(t interface{ Fatalf(string, ...any) }, statements ...string) {
+	for _, q := range statements {
+		if _, err := w.raw.Exec(q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+// reset empties the world. The epoch goes on: what was of an epoch stays so.
+func (w *stored) reset(t interface{ Fatalf(string, ...any) }) {
+	for _, table := range []string{"policy_items", "assignments", "memberships", "delegations", "exceptions", "violations", "cases", "holds"} {
+		w.exec(t, "DELETE FROM "+table)
+	}
+	w.exec(t, "UPDATE policy SET epoch = epoch + 1", "UPDATE subjects SET owner_id = 'p1' WHERE id = 'w0'")
+	for a, x := range rbac.SmallAccounts() {
+		w.exec(t, "UPDATE accounts SET person_id = '"+string(x)+"' WHERE id = '"+string(a)+"'")
+	}
+	w.clock.Store(100)
+}
+
+// state reads everything back.
+func (w *stored) state(t interface{ Fatalf(string, ...any) }) *rbac.State {
+	var s *rbac.State
+	err := w.db.View(context.Background(), func(tx *store.Tx) error {
+		st, err := tx.Structure(context.Background())
+		if err != nil {
+			return err
+		}
+		people, err := tx.People(context.Background(), rbac.SmallSubjects())
+		s = rbac.OwnCopy(st.State(people...))
+		return err
+	})
+	if err != nil {
+		t.Fatalf("read it back: %v", err)
+	}
+	return s
+}
+
+func (w *stored) apply(c rbac.Changeset) (res rbac.Result, err error) {
+	err = w.db.Update(context.Background(), func(tx *store.Tx) error {
+		res, err = rbac.Apply(context.Background(), tx, rbac.By{Actor: "local:test"}, c)
+		return err
+	})
+	return res, err
+}
+
+// What a change touches is read, not everybody. After any history that comes to the same verdicts and the same rows, on either
+// database, as the engine that sees all.
+func TestTheStoredEngineAgreesWithTheEngine(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]func(testing.TB) store.Config{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newStored(t, cfg(t))
+			rapid.Check(t, func(t *rapid.T) {
+				w.reset(t)
+				if _, err := w.apply(rbac.Changeset{Ops: append(rbac.SmallPolicy(), rbac.DrawFurniture(t)...)}); err != nil {
+					t.Fatalf("furnish: %v", err)
+				}
+				s := w.state(t)
+				for range rapid.IntRange(1, 15).Draw(t, "steps") {
+					if rapid.IntRange(0, 9).Draw(t, "tick") == 0 {
+						w.clock.Add(int64(rapid.IntRange(1, 15).Draw(t, "passes")))
+						w.step(t, s, rbac.Sweep{})
+					}
+					w.step(t, s, rbac.DrawOp(t, s))
+				}
+			})
+		})
+	}
+}
+
+func (w *stored) step(t *rapid.T, s *rbac.State, op rbac.Op) {
+	if o, ok := op.(rbac.LinkAccount); ok && (o.Account == "w0" || o.Subject == "w0") {
+		return // a workload's one account is nobody else's
+	}
+	c := rbac.Changeset{Ops: []rbac.Op{op}}
+	if rapid.Bool().Draw(t, "approved") {
+		c.Approved = rbac.SmallRules()
+	}
+	now := rbac.Instant(w.clock.Load())
+	want, err := s.Apply(rbac.By{}, c, now)
+	got, err2 := w.apply(c)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatalf("%T%+v: %v", op, op, err)
+	}
+	code := func(r rbac.Result) string {
+		if r.Why == nil {
+			return ""
+		}
+		return r.Why.Code
+	}
+	if code(got) != code(want) || got.Epoch != want.Epoch {
+		t.Fatalf("%T%+v at %d: stored %q at epoch %d, want %q at %d", op, op, now, code(got), got.Epoch, code(want), want.Epoch)
+	}
+	if diff := cmp.Diff(want.Hits, got.Hits, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(rbac.Path{})); diff != "" {
+		t.Fatalf("%T%+v at %d: hits differ (-engine +stored):\n%s", op, op, now, diff)
+	}
+	if diff := cmp.Diff(rbac.Everything(s), rbac.Everything(w.state(t)), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("%T%+v at %d: rows differ (-engine +stored):\n%s", op, op, now, diff)
+	}
+}

@@ -14,9 +14,9 @@ type Control struct {
 
 // Exception lets one subject be in conflict with one version of one rule until it ends.
 type Exception struct {
-	ID        ExceptionID `json:"id"`
+	ID        ExceptionID `json:"id,omitempty"`
 	Rule      RuleID      `json:"rule"`
-	Version   int         `json:"version"`
+	Version   int         `json:"version,omitempty"`
 	Subject   SubjectID   `json:"subject"`
 	Controls  []ControlID `json:"controls,omitempty"`
 	Requester SubjectID   `json:"requester,omitempty"`

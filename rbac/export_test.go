@@ -10,7 +10,7 @@ import (
 // What the tests of the stored engine share with those of the engine: the small world and its histories.
 
 // SmallSubjects and SmallAccounts are who is in the small world.
-func SmallSubjects() []SubjectID              { return smallSubjects }
+func SmallSubjects() []SubjectID             { return smallSubjects }
 func SmallAccounts() map[AccountID]SubjectID { return smallAccounts }
 
 // SmallPolicy makes the small world's policy out of nothing.
@@ -62,5 +62,5 @@ func Everything(s *State) map[string]any { return snapshotOfRows(s) }
 // OwnCopy lets s change its policy.
 func OwnCopy(s *State) *State { s.Policy = s.Policy.Clone(); return s }
 
-// Names is every account, sorted.
-func Names(m map[AccountID]SubjectID) []AccountID { return slices.Sorted(maps.Keys(m)) }
+// AccountNames is every account, sorted.
+func AccountNames(m map[AccountID]SubjectID) []AccountID { return slices.Sorted(maps.Keys(m)) }

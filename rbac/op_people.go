@@ -25,6 +25,9 @@ type (
 	// MergeSubjects says that two persons are one: all of From becomes Into's, as LinkAccount does.
 	MergeSubjects struct{ From, Into SubjectID }
 
+	// SetOwner says who answers for a workload, "" for nobody. Like LinkAccount it tells what is true: it is never refused.
+	SetOwner struct{ Workload, Owner SubjectID }
+
 	// Assign gives an account a role, from now if its window names no start.
 	Assign struct{ Assignment Assignment }
 	// Withdraw ends an assignment now; one that has not started is deleted. It is refused only where too
@@ -152,6 +155,24 @@ func (o MergeSubjects) apply(e *edit) *fault.Error {
 	}
 	e.linked[o.Into] = true
 	drop(e, e.s.Subjects, from.ID)
+	return nil
+}
+
+func (o SetOwner) apply(e *edit) *fault.Error {
+	w, ok := e.s.Subjects[o.Workload]
+	if !ok || w.Kind != Workload {
+		return ErrNotFound.At("workload")
+	}
+	if o.Owner != "" {
+		if e.s.Subjects[o.Owner].Kind == Workload {
+			return ErrInvalid.Saying("A person answers for a workload.").At("owner")
+		}
+		exists(e, e.s.Subjects, o.Owner, "subject")
+		e.linked[o.Owner] = true
+		e.touchSubject(o.Owner)
+	}
+	w.Owner = o.Owner
+	e.write(w)
 	return nil
 }
 

@@ -50,6 +50,11 @@ func (s *State) record(ctx context.Context, tx Tx, by By, before uint64, res Res
 	return nil
 }
 
+// RecordRefusal records that a change was refused, for whoever had to roll back more than the change.
+func RecordRefusal(ctx context.Context, tx Tx, by By, res Result) error {
+	return NewState().record(ctx, tx, by, res.Epoch, res)
+}
+
 // mostHits is how many conflicts an event names; the rest are counted.
 const mostHits = 20
 

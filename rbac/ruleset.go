@@ -192,7 +192,7 @@ func (rs Ruleset) Import(p Policy, unresolved bool) []Op {
 			continue
 		}
 		r.Mode, r.Owner, r.Controls, r.Version = old.Mode, old.Owner, old.Controls, old.Version
-		if !sameRule(old, r) {
+		if !sameRow(old, r) {
 			ops = append(ops, EditRule{Rule: r})
 		}
 	}
@@ -202,13 +202,6 @@ func (rs Ruleset) Import(p Policy, unresolved bool) []Op {
 func sameDuty(a, b Duty) bool {
 	x, y := a.Expr, b.Expr
 	return a.ID == b.ID && a.Name == b.Name && a.Process == b.Process && a.Description == b.Description && a.Ruleset == b.Ruleset && sameExpr(x, y)
-}
-
-// sameRule compares rules by what a file says of them.
-func sameRule(a, b Rule) bool {
-	x, errA := json.Marshal(a)
-	y, errB := json.Marshal(b)
-	return errA == nil && errB == nil && bytes.Equal(x, y)
 }
 
 // Export returns the ruleset that p holds under id, in the order of ids.

@@ -48,7 +48,7 @@ func newStored(t *testing.T, cfg store.Config) *stored {
 	t.Cleanup(func() { w.raw.Close() })
 	err = w.db.Update(t.Context(), func(tx *store.Tx) error {
 		ctx := t.Context()
-		for _, a := range rbac.Names(rbac.SmallAccounts()) {
+		for _, a := range rbac.AccountNames(rbac.SmallAccounts()) {
 			if a == "w0" {
 				if err := tx.AddClient(ctx, auth.Client{ID: "w0", Name: "w0", CreatedAt: tx.Now(), UpdatedAt: tx.Now()}); err != nil {
 					return err

@@ -25,7 +25,7 @@ type Account struct {
 
 // Assignment gives an account a role for a window, everywhere or in one context.
 type Assignment struct {
-	ID        AssignmentID `json:"id"`
+	ID        AssignmentID `json:"id,omitempty"`
 	Account   AccountID    `json:"account"`
 	Role      RoleID       `json:"role"`
 	Context   string       `json:"context,omitempty"` // "" is everywhere; else a resource scope such as "org=EMEA"
@@ -59,7 +59,7 @@ type Membership struct {
 // Delegation lets a deputy act in roles of somebody else. The deputy holds them, for separation of
 // duty as for everything else; it ends when the one who delegates loses the role.
 type Delegation struct {
-	ID     DelegationID `json:"id"`
+	ID     DelegationID `json:"id,omitempty"`
 	From   AccountID    `json:"from"`
 	To     AccountID    `json:"to"`
 	Roles  []RoleID     `json:"roles"`

@@ -83,7 +83,7 @@ func belongsToAuth(op Op) bool {
 
 func aboutPeople(op Op) bool {
 	switch op.(type) {
-	case AddSubject, DeleteSubject, AddAccount, DeleteAccount, LinkAccount, MergeSubjects, Assign, Withdraw, AddMember, RemoveMember,
+	case AddSubject, DeleteSubject, AddAccount, DeleteAccount, LinkAccount, MergeSubjects, SetOwner, Assign, Withdraw, AddMember, RemoveMember,
 		Delegate, Undelegate, Sweep, GrantException, RevokeException, DecideCase:
 		return true
 	}
@@ -171,6 +171,8 @@ func (c Changeset) names(st *Structure) Whom {
 			w.Subjects = append(w.Subjects, o.Subject)
 		case MergeSubjects:
 			w.Subjects = append(w.Subjects, o.From, o.Into)
+		case SetOwner:
+			w.Subjects = append(w.Subjects, o.Workload, o.Owner)
 		case Assign:
 			w.Accounts = append(w.Accounts, o.Assignment.Account)
 			w.Assignments = append(w.Assignments, o.Assignment.ID)

@@ -130,3 +130,18 @@ func (tx *Tx) UpdateAccount(ctx context.Context, a auth.Account) (bool, error) {
 func (tx *Tx) CountAccounts(ctx context.Context) (int, error) {
 	return tx.number(ctx, "SELECT count(*) FROM accounts")
 }
+
+// AccountIDs returns the accounts that canonical names belong to, by name; names that nobody has are not in it.
+func (tx *Tx) AccountIDs(ctx context.Context, canonical []string) (map[string]auth.AccountID, error) {
+	out := map[string]auth.AccountID{}
+	for part := range chunks(canonical, batch) {
+		rows, err := find[accountNameRow](tx.on(ctx).Where("canonical IN ?", part))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			out[r.Canonical] = auth.AccountID(r.AccountID)
+		}
+	}
+	return out, nil
+}

@@ -150,7 +150,7 @@ func (c *cli) commands() *cobra.Command {
 	}
 	root.AddCommand(
 		c.serveCommand(), c.demoCommand(), c.keygenCommand(), c.migrateCommand(), c.userCommand(), c.clientCommand(),
-		c.keysCommand(), c.auditCommand(), c.doctorCommand(), c.routesCommand(), c.versionCommand(),
+		c.keysCommand(), c.planCommand(), c.applyCommand(), c.exportCommand(), c.auditCommand(), c.doctorCommand(), c.routesCommand(), c.versionCommand(),
 		c.settingsTopic(), exitCodesTopic(),
 	)
 	return root

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -82,11 +83,18 @@ func (c *Config) keyPolicy() auth.KeyPolicy {
 
 // withStore opens the database for a command and closes it after.
 func (c *cli) withStore(ctx context.Context, do func(cfg *Config, db *store.DB) error) error {
+	return c.withPatience(ctx, 0, do)
+}
+
+// withPatience is withStore for transactions that may take longer than usual.
+func (c *cli) withPatience(ctx context.Context, patience time.Duration, do func(cfg *Config, db *store.DB) error) error {
 	cfg, err := c.config("master_key")
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, cfg.store(c.log(cfg)))
+	opening := cfg.store(c.log(cfg))
+	opening.Timeout = patience
+	db, err := store.Open(ctx, opening)
 	if err != nil {
 		return err
 	}

@@ -175,3 +175,35 @@ func (w *stored) step(t *rapid.T, s *rbac.State, op rbac.Op) {
 		t.Fatalf("%T%+v at %d: rows differ (-engine +stored):\n%s", op, op, now, diff)
 	}
 }
+
+// rbac-G20: a rule that lost what it speaks of has a case of its own, also where nobody is touched, and it goes when the rule
+// is whole again.
+func TestTheCaseOfARuleIsStored(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, storetest.SQLite(t))
+	does := func(ops ...rbac.Op) {
+		t.Helper()
+		if res, err := w.apply(rbac.Changeset{Ops: ops}); err != nil || res.Outcome != rbac.Applied {
+			t.Fatalf("%+v: %v, %v", ops, res.Why, err)
+		}
+	}
+	perm := rbac.DefinePermission{Permission: rbac.PermissionDef{ID: "app/y:1"}}
+	duty := func(id rbac.DutyID, p rbac.Permission) rbac.Op {
+		return rbac.DefineDuty{Duty: rbac.Duty{ID: id, Name: string(id), Expr: rbac.Leaf(p.Atom())}}
+	}
+	does(perm, rbac.DefinePermission{Permission: rbac.PermissionDef{ID: "app/y:2"}}, duty("one", "app/y:1"), duty("two", "app/y:2"),
+		rbac.CreateRule{Rule: rbac.Rule{ID: "R", Kind: rbac.Static, Level: rbac.Low, Mode: rbac.Record, K: 2, Duties: []rbac.DutyID{"one", "two"}}})
+	if res, err := w.apply(rbac.Changeset{Ops: []rbac.Op{rbac.DropPermission{Permission: "app/y:1"}}}); err != nil || !errors.Is(res.Err(), rbac.ErrReferencedByRule) {
+		t.Fatalf("got %v, %v, want that the rule holds it", res.Why, err)
+	}
+	does(rbac.DropPermission{Permission: "app/y:1", Force: true})
+	if s := w.state(t); !s.Rules["R"].Invalid || s.Cases[rbac.CaseKey{Rule: "R"}].State != rbac.CaseInvalid {
+		t.Fatalf("got %+v, %+v, want an invalid rule with its case", s.Rules["R"], s.Cases)
+	}
+	whole := w.state(t).Rules["R"]
+	whole.Invalid = false
+	does(perm, rbac.EditRule{Rule: whole})
+	if s := w.state(t); s.Rules["R"].Invalid || !s.Cases[rbac.CaseKey{Rule: "R"}].State.Closed() {
+		t.Fatalf("got %+v, %+v, want the case closed", s.Rules["R"], s.Cases)
+	}
+}

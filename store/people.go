@@ -315,8 +315,7 @@ func (tx *Tx) SubjectsOf(ctx context.Context, w rbac.Whom) ([]rbac.SubjectID, er
 // named returns the subjects that w names by itself.
 func (tx *Tx) named(ctx context.Context, w rbac.Whom) ([]string, error) {
 	f := finding{ctx: ctx, tx: tx, found: names(w.Subjects)}
-	f.add("SELECT person_id FROM accounts WHERE id IN ?", names(w.Accounts))
-	f.add("SELECT id FROM subjects WHERE kind = 'workload' AND id IN ?", names(w.Accounts))
+	f.accounts(names(w.Accounts))
 	f.add("SELECT coalesce(a.person_id, x.account_id) FROM assignments x LEFT JOIN accounts a ON a.id = x.account_id WHERE x.id IN ?", names(w.Assignments))
 	f.add("SELECT coalesce(a.person_id, x.account_id) FROM delegations x LEFT JOIN accounts a ON a.id = x.account_id WHERE x.id IN ?", names(w.Delegations))
 	f.add("SELECT coalesce(a.person_id, x.giver_id) FROM delegations x LEFT JOIN accounts a ON a.id = x.giver_id WHERE x.id IN ?", names(w.Delegations))
@@ -367,8 +366,20 @@ func (f *finding) delegated(w rbac.Whom) {
 			accounts = append(accounts, r.GiverID, r.AccountID)
 		}
 	}
-	f.add("SELECT person_id FROM accounts WHERE id IN ?", accounts)
-	f.add("SELECT id FROM subjects WHERE kind = 'workload' AND id IN ?", accounts)
+	f.accounts(accounts)
+}
+
+// accounts adds whose accounts are. A workload acts through one account, which bears its id.
+func (f *finding) accounts(ids []string) {
+	for part := range chunks(ids, batch) {
+		if f.err != nil {
+			return
+		}
+		var more []string
+		more, f.err = f.tx.texts(f.ctx, `SELECT person_id FROM accounts WHERE id IN ?
+			UNION ALL SELECT id FROM subjects WHERE kind = 'workload' AND id IN ?`, part, part)
+		f.found = append(f.found, more...)
+	}
 }
 
 // excused adds who has an exception that rests on one of the controls.
@@ -388,49 +399,58 @@ func (f *finding) excused(controls []rbac.ControlID) {
 func (tx *Tx) People(ctx context.Context, ids []rbac.SubjectID) ([]any, error) {
 	var out []any
 	g := gathering{ctx: ctx, tx: tx}
+	if len(ids) == 0 {
+		return rowsOf(&g, caseRow.open, "subject_id = ''"), g.err
+	}
 	for part := range chunks(names(ids), batch) {
-		people := rowsOf(&g, subjectRow.subject, "id IN ?", part)
-		accounts := rowsOf(&g, func(r accountLink) rbac.Account {
-			return rbac.Account{ID: rbac.AccountID(r.ID), Subject: rbac.SubjectID(r.PersonID)}
-		}, "person_id IN ?", part)
-		var held []string
-		for _, s := range people {
-			if s.(rbac.Subject).Kind == rbac.Workload { // a workload acts through one account, which bears its id
-				accounts = append(accounts, rbac.Account{ID: rbac.AccountID(s.(rbac.Subject).ID), Subject: s.(rbac.Subject).ID})
-			}
-		}
-		for _, a := range accounts {
-			held = append(held, string(a.(rbac.Account).ID))
-		}
-		out = slices.Concat(out, people, accounts,
+		people, held := g.people(part)
+		out = slices.Concat(out, people,
 			rowsOf(&g, exceptionRow.exception, "subject_id IN ?", part),
 			rowsOf(&g, violationRow.violation, "subject_id IN ?", part),
-			rowsOf(&g, caseRow.open, "subject_id IN ?", part),
+			rowsOf(&g, caseRow.open, "subject_id IN ?", append([]string{""}, part...)),
 			rowsOf(&g, holdRow.hold, "subject_id IN ?", part))
 		for of := range chunks(held, batch) {
 			out = slices.Concat(out,
 				rowsOf(&g, assignmentRow.assignment, "account_id IN ?", of),
 				rowsOf(&g, membershipRow.membership, "account_id IN ?", of),
-				rowsOf(&g, delegationRow.delegation, "account_id IN ?", of),
-				rowsOf(&g, delegationRow.delegation, "giver_id IN ?", of))
+				rowsOf(&g, delegationRow.delegation, "account_id IN ? OR giver_id IN ?", of, of))
 		}
 	}
-	return append(out, rowsOf(&g, caseRow.open, "subject_id = ''")...), g.err
+	return out, g.err
 }
-
-// accountLink is the part of an account that says whose it is.
-type accountLink struct {
-	ID       string
-	PersonID string
-}
-
-func (accountLink) TableName() string { return "accounts" }
 
 // gathering reads rows until something goes wrong.
 type gathering struct {
 	ctx context.Context
 	tx  *Tx
 	err error
+}
+
+// people reads subjects with their accounts, and returns the ids of these too.
+func (g *gathering) people(ids []string) (rows []any, accounts []string) {
+	if g.err != nil {
+		return nil, nil
+	}
+	type row struct {
+		ID, Kind string
+		OwnerID  *string
+		Account  *string
+	}
+	var found []row
+	found, g.err = find[row](g.tx.on(g.ctx).Raw(`SELECT s.id, s.kind, s.owner_id, a.id AS account FROM subjects s LEFT JOIN accounts a ON a.person_id = s.id
+		WHERE s.id IN ?`, ids))
+	for _, r := range found {
+		s := subjectRow{ID: r.ID, Kind: r.Kind, OwnerID: r.OwnerID}.subject()
+		rows = append(rows, s)
+		if s.Kind == rbac.Workload { // it acts through one account, which bears its id
+			r.Account = &r.ID
+		}
+		if r.Account != nil {
+			rows = append(rows, rbac.Account{ID: rbac.AccountID(*r.Account), Subject: s.ID})
+			accounts = append(accounts, *r.Account)
+		}
+	}
+	return rows, accounts
 }
 
 func rowsOf[R, T any](g *gathering, as func(R) T, where string, args ...any) []any {

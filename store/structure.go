@@ -81,6 +81,9 @@ func entry[K comparable, V any](body []byte, m map[K]V, k K) error {
 // Structure implements rbac.Reader. What this process holds is used while it is of the epoch in the database; else the policy
 // is read and compiled anew.
 func (tx *Tx) Structure(ctx context.Context) (*rbac.Structure, error) {
+	if tx.made != nil { // nobody else knows it yet, and nobody else can have changed it since
+		return tx.made, nil
+	}
 	if tx.structure != nil {
 		return tx.structure, nil
 	}
@@ -182,7 +185,7 @@ func (tx *Tx) storePolicy(ctx context.Context, next *rbac.Structure, writes []rb
 	if err := upsert(ctx, tx, put); err != nil {
 		return err
 	}
-	tx.structure, tx.made = next, next
+	tx.made = next
 	return nil
 }
 

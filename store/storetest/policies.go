@@ -109,7 +109,13 @@ var policies = []promise{
 		db := open()
 		st, _ := rbac.NewStructure(everyItem(), 7)
 		err := db.Update(t.Context(), func(tx *store.Tx) error {
-			return errors.Join(tx.Store(t.Context(), st, writesOf(st.Policy)), errors.New("no"))
+			first := tx.Store(t.Context(), st, writesOf(st.Policy))
+			again := tx.LockPolicy(t.Context(), true) // as a second change in the same transaction does
+			mine, err := tx.Structure(t.Context())
+			if err == nil && mine.Epoch != 7 {
+				t.Errorf("the transaction itself sees epoch %d, want its own", mine.Epoch)
+			}
+			return errors.Join(first, again, err, errors.New("no"))
 		})
 		if err == nil {
 			t.Fatal("nothing was rolled back")

@@ -207,3 +207,24 @@ func TestTheCaseOfARuleIsStored(t *testing.T) {
 		t.Fatalf("got %+v, %+v, want the case closed", s.Rules["R"], s.Cases)
 	}
 }
+
+// A change that reaches a deputy by another role leaves alone what was delegated to them: whoever delegates is read too.
+func TestADelegationIsSeenFromBothEnds(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, storetest.SQLite(t))
+	w.reset(t)
+	ends := rbac.Window{To: 1000}
+	for _, ops := range [][]rbac.Op{
+		rbac.SmallPolicy(),
+		{rbac.Assign{Assignment: rbac.Assignment{ID: "u1", Account: "a1", Role: "r0"}}, rbac.Assign{Assignment: rbac.Assignment{ID: "u2", Account: "a2", Role: "r1"}}},
+		{rbac.Delegate{Delegation: rbac.Delegation{ID: "v", From: "a1", To: "a2", Roles: []rbac.RoleID{"r0"}, During: ends}}},
+		{rbac.GrantPermission{Role: "r1", Permission: "app/x:3"}},
+	} {
+		if res, err := w.apply(rbac.Changeset{Ops: ops}); err != nil || res.Outcome != rbac.Applied {
+			t.Fatalf("%+v: %v, %v", ops, res.Why, err)
+		}
+	}
+	if s := w.state(t); len(s.Delegations) != 1 {
+		t.Errorf("got %v, want the delegation as it was", s.Delegations)
+	}
+}

@@ -134,7 +134,7 @@ func (p *Population) Violators(r Rule) ([]SubjectID, error) {
 	}
 
 	always := r.During == Window{}
-	var out []SubjectID
+	out := make([]SubjectID, 0, atLeast[r.K-1].count())
 	atLeast[r.K-1].each(func(i int32) {
 		if always && p.plain.has(i) || p.conflicts(&compiled, i) {
 			out = append(out, p.ids[i])

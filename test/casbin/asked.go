@@ -79,7 +79,8 @@ func (w *world) overPermissions() *shape {
 		},
 		rows: []row{
 			{delta, deltaAim, "Casbin has no separation of duty: what its users write is timed. Here: the permissions of the person and of the role are listed and held against the rules."},
-			{name: deltaNo}, {name: deltaYes},
+			{deltaNo, aim{}, "Ours: what decides inside a transaction, from two holders as they were read. Every conflict comes with a witness of how it comes about."},
+			{name: deltaYes},
 			{scan, scanAim, onePerson},
 			{whatIf, whatIfAim, onePerson},
 			{name: preview, aim: previewAim},

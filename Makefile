@@ -37,8 +37,12 @@ check: ## run the quick part, in under a minute
 	@$(GO) run ./internal/tally -quick $(PKG)
 
 .PHONY: bench
-bench: ## print requests per second, latencies and processor time
+bench: bench-rbac ## print requests per second, latencies and processor time
 	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),3s) ./cmd/countersign ./auth/password ./auth/oidc $(ARGS)
+
+.PHONY: bench-rbac
+bench-rbac: ## print what the engine takes, with its aims, beside casbin
+	@$(GO) run -C test/casbin . -run '$(or $(BENCH),.)'
 
 .PHONY: fuzz
 fuzz: ## fuzz every fuzz test for FUZZTIME (30s) each

@@ -1,6 +1,9 @@
 package rbac
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // scratch is the working memory of one decision. It is taken from the snapshot's pool, so that
 // decisions allocate nothing.
@@ -223,4 +226,17 @@ func (s *Snapshot) rulesIn(spans []span) []int32 {
 	var out []int32
 	seen.each(func(r int32) { out = append(out, r) })
 	return out
+}
+
+// rulesOn returns the rules that spans are about, in order, as far as they are on at some time of the spans. The list is sc's.
+func (s *Snapshot) rulesOn(sc *scratch, spans []span) []int32 {
+	sc.touchedRule = sc.touchedRule[:0]
+	for _, sp := range spans {
+		if window(sp.from, sp.to).Overlaps(s.rules[sp.rule].During) {
+			sc.touchedRule = append(sc.touchedRule, sp.rule)
+		}
+	}
+	slices.Sort(sc.touchedRule)
+	sc.touchedRule = slices.Compact(sc.touchedRule)
+	return sc.touchedRule
 }

@@ -3,7 +3,6 @@ package rbac
 import (
 	"bufio"
 	"compress/gzip"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,23 +56,6 @@ func readPairs(t testing.TB, name string) map[string][]int {
 			t.Fatal(err)
 		}
 		out[fields[0]] = append(out[fields[0]], p)
-	}
-	return out
-}
-
-type gcpRoles struct {
-	Permissions []string
-	Roles       []struct {
-		Name        string
-		Permissions []int
-	}
-}
-
-func readGCP(t testing.TB) gcpRoles {
-	t.Helper()
-	var out gcpRoles
-	if err := json.NewDecoder(gzipped(t, "gcp/roles.json.gz")).Decode(&out); err != nil {
-		t.Fatal(err)
 	}
 	return out
 }

@@ -53,7 +53,7 @@ func (p *Population) Set(h Holder) {
 	} else {
 		delete(p.exceptions, i)
 	}
-	p.refresh(i)
+	p.refresh(i, ok)
 }
 
 func (p *Population) grow() {
@@ -66,10 +66,10 @@ func (p *Population) grow() {
 	}
 }
 
-// refresh works out anew which duties subject i holds.
-func (p *Population) refresh(i int32) {
+// refresh works out which duties subject i holds; anew, if it was known before.
+func (p *Population) refresh(i int32, known bool) {
 	for _, b := range p.holders {
-		if b != nil {
+		if known && b != nil {
 			b.clear(i)
 		}
 	}
@@ -134,7 +134,7 @@ func (p *Population) Violators(r Rule) ([]SubjectID, error) {
 	}
 
 	always := r.During == Window{}
-	var out []SubjectID
+	out := make([]SubjectID, 0, atLeast[r.K-1].count())
 	atLeast[r.K-1].each(func(i int32) {
 		if always && p.plain.has(i) || p.conflicts(&compiled, i) {
 			out = append(out, p.ids[i])
@@ -168,10 +168,8 @@ func (p *Population) Scan(found func(SubjectID, RuleID)) {
 	defer p.snap.give(sc)
 	for i, held := range p.held {
 		sc.worse = p.snap.conflicts(sc.worse[:0], sc, held, p.now, func(r *rule) bool { return r.filed() })
-		for _, r := range p.snap.rulesIn(sc.worse) {
-			if len(p.snap.windowsOf(sc.worse, r)) > 0 {
-				found(p.ids[i], p.snap.rules[r].ID)
-			}
+		for _, r := range p.snap.rulesOn(sc, sc.worse) {
+			found(p.ids[i], p.snap.rules[r].ID)
 		}
 	}
 }
@@ -191,8 +189,8 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], &p.contexts)
 	sc.worse = s.worsened(sc.worse[:0], sc, p.held[i], sc.holdings[1], p.now)
 	var out []RuleID
-	for _, r := range s.rulesIn(sc.worse) {
-		if len(minus(s.windowsOf(sc.worse, r), covered(&s.rules[r], p.exceptions[i]))) > 0 {
+	for _, r := range s.rulesOn(sc, sc.worse) {
+		if len(p.exceptions[i]) == 0 || len(minus(s.windowsOf(sc.worse, r), covered(&s.rules[r], p.exceptions[i]))) > 0 {
 			out = append(out, s.rules[r].ID)
 		}
 	}
@@ -209,7 +207,7 @@ func (p *Population) Rebase(after *Snapshot) *Population {
 	out.held = make([][]holding, len(p.held))
 	for i, held := range p.held {
 		out.held[i] = rebased(nil, held, node)
-		out.refresh(int32(i))
+		out.refresh(int32(i), false)
 	}
 	return out
 }
@@ -261,8 +259,8 @@ func (p *Population) Preview(after *Snapshot, found func(SubjectID, RuleID)) {
 		}
 		sc.holdings[1] = rebased(sc.holdings[1][:0], held, node)
 		worse, _ := after.compared(sc, p.snap, was, held, sc.holdings[1], p.now)
-		for _, r := range after.rulesIn(worse) {
-			if len(minus(after.windowsOf(worse, r), covered(&after.rules[r], p.exceptions[int32(i)]))) > 0 {
+		for _, r := range after.rulesOn(sc, worse) {
+			if len(p.exceptions[int32(i)]) == 0 || len(minus(after.windowsOf(worse, r), covered(&after.rules[r], p.exceptions[int32(i)]))) > 0 {
 				found(p.ids[i], after.rules[r].ID)
 			}
 		}

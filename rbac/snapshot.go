@@ -255,13 +255,10 @@ func (s *Snapshot) compileRows() {
 	if s.hasActivate {
 		s.acts = make(bitset, s.width*len(s.roles))
 	}
-	permBit := make([]int32, len(s.perms))
-	for i, perm := range s.perms {
-		permBit[i] = s.bit(perm.Atom())
-	}
+	permBit, roleBit, groupBit := s.nodeBits()
 	for _, r := range s.bottomUp {
 		row, act := s.row(r), s.act(r)
-		if b := s.bit(s.roles[r].Atom()); b >= 0 {
+		if b := roleBit[r]; b >= 0 {
 			row.set(b)
 		}
 		for _, perm := range s.own[r] {
@@ -282,7 +279,7 @@ func (s *Snapshot) compileRows() {
 	for g := range s.groups {
 		row := s.row(int32(len(s.roles) + g))
 		s.above[g].each(func(up int32) {
-			if b := s.bit(s.groups[up].Atom()); b >= 0 {
+			if b := groupBit[up]; b >= 0 {
 				row.set(b)
 			}
 			for _, r := range s.groupRoles[up] {
@@ -298,6 +295,31 @@ func (s *Snapshot) bit(a Atom) int32 {
 		return at
 	}
 	return -1
+}
+
+// nodeBits returns bit for the atom of each permission, role and group. It looks the atoms up, not what they stand
+// for: they are fewer.
+func (s *Snapshot) nodeBits() (perms, roles, groups []int32) {
+	none := []int32{-1}
+	perms, roles, groups = slices.Repeat(none, len(s.perms)), slices.Repeat(none, len(s.roles)), slices.Repeat(none, len(s.groups))
+	for i, a := range s.atoms {
+		kind, name := a.Split()
+		list, at, ok := perms, int32(0), false
+		switch kind {
+		case PermAtom:
+			at, ok = s.permAt[Permission(name)]
+		case RoleAtom:
+			list = roles
+			at, ok = s.roleAt[RoleID(name)]
+		case GroupAtom:
+			list = groups
+			at, ok = s.groupAt[GroupID(name)]
+		}
+		if ok {
+			list[at] = int32(i)
+		}
+	}
+	return perms, roles, groups
 }
 
 func (s *Snapshot) compileRules(p Policy) {

@@ -124,6 +124,18 @@ func TestRacesAreLookedForWhereTheyMatter(t *testing.T) {
 	}
 }
 
+func TestTheModuleApartIsCheckedWithTheWholeTree(t *testing.T) {
+	t.Parallel()
+	for _, quick := range []bool{true, false} {
+		for packages, want := range map[string]bool{"./...": true, "./store": false} {
+			got := slices.ContainsFunc(steps(quick, []string{packages}), func(s step) bool { return s.name == "tests of test/casbin" })
+			if got != want {
+				t.Errorf("quick %v, %s: got %v, want %v", quick, packages, got, want)
+			}
+		}
+	}
+}
+
 func TestDevelopersSettingsStayOutside(t *testing.T) {
 	t.Parallel()
 	got := environment([]string{"PATH=/bin", "COUNTERSIGN_ISSUER=https://mine", "COUNTERSIGN_TEST_POSTGRES=x", "COUNTERSIGN_SCREENSHOTS=y"})

@@ -48,6 +48,7 @@ func TestBreachesAreFound(t *testing.T) {
 		{"not even a test brings GORM out", "ui/a_test.go", `import "gorm.io/gorm"`, "ui may not import gorm.io/gorm"},
 		{"fosite leaves its home", "auth/a.go", `import "github.com/ory/fosite/compose"`, "auth may not import github.com/ory/fosite/compose"},
 		{"a library without a home", "ui/a.go", `import "github.com/pkg/errors"`, "github.com/pkg/errors has no home"},
+		{"the rival comes into the product", "rbac/a_test.go", `import "github.com/casbin/casbin/v2"`, "rbac may not import github.com/casbin/casbin/v2, whose home is test/casbin"},
 		{"a prefix is not a parent", "store/a.go", `import "gorm.io/gormless"`, "gorm.io/gormless has no home"},
 		{"a test's library in a test", "auth/a_test.go", `import "pgregory.net/rapid"`, ""},
 		{"a test's library outside of tests", "auth/a.go", `import "pgregory.net/rapid"`, "pgregory.net/rapid has no home"},

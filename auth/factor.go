@@ -133,6 +133,20 @@ type FactorTx interface {
 	TakeCeremony(ctx context.Context, owner string) (Ceremony, bool, error)
 }
 
+// CeremonyLife is how long a ceremony may take (WebAuthn L3 §15.1 recommends five to ten minutes).
+const CeremonyLife = 10 * time.Minute
+
+// KeepCeremony keeps what the second half of a ceremony needs, in place of its owner's before.
+func KeepCeremony(ctx context.Context, tx Tx, owner string, body Secret) error {
+	return tx.PutCeremony(ctx, Ceremony{Owner: owner, Body: body, Ends: tx.Now().Add(CeremonyLife)})
+}
+
+// SpendCeremony spends its owner's ceremony, whatever comes of it; false: there is none.
+func SpendCeremony(ctx context.Context, tx Tx, owner string) (Secret, bool, error) {
+	c, ok, err := tx.TakeCeremony(ctx, owner)
+	return c.Body, ok, err
+}
+
 // Faults of factors that doors show.
 var (
 	ErrCode      = fault.New(fault.Unauthenticated, "code-refused", "That code did not work. Wait for the next one and try again.").At("code")

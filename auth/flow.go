@@ -147,6 +147,36 @@ func (f Flow) canProve() bool {
 	return slices.ContainsFunc(policy, able) || len(policy) == 0 && slices.ContainsFunc(asked, able)
 }
 
+// Seconds are the ways by which f may go on from Second, the first being the one to propose: a passkey alone where nothing else would do.
+func (f Flow) Seconds() []Way {
+	policy, asked := f.Lacking()
+	keyed := func(level string) bool { return level == PHR || level == AAL3 }
+	only := slices.ContainsFunc(policy, keyed) || len(asked) > 0 && !slices.ContainsFunc(asked, func(l string) bool { return !keyed(l) })
+	if only && slices.Contains(f.Ways, ByPasskey) {
+		return []Way{ByPasskey}
+	}
+	return f.Ways
+}
+
+// Enrols are the ways one of which may be added at Enrol: a passkey alone where nothing else would do.
+func (f Flow) Enrols(passkeys bool) (ways []Way) {
+	policy, asked := f.Lacking()
+	keyed := func(level string) bool { return level == PHR || level == AAL3 }
+	if passkeys {
+		ways = append(ways, ByPasskey)
+	}
+	if !slices.ContainsFunc(policy, keyed) && (len(asked) == 0 || slices.ContainsFunc(asked, func(l string) bool { return !keyed(l) })) {
+		ways = append(ways, ByCode)
+	}
+	return ways
+}
+
+// MustVerify reports whether a passkey's holder must be verified for it to do.
+func (f Flow) MustVerify() bool {
+	policy, asked := f.Lacking()
+	return slices.Contains(append(policy, asked...), AAL3)
+}
+
 // putOff reports whether enrolling what policy asks for was put off, as it may be for a while. What an application asks for is not.
 func (f Flow) putOff() bool {
 	_, asked := f.Lacking()

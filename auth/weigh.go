@@ -48,7 +48,8 @@ func (p SignIn) weigh(ctx context.Context, tx Tx, f Flow, acc Account, o Origin)
 	}
 	f.Need = p.Policy.Need(s)
 	f.Need.Own = h.any()
-	f.Ways, f.Holds, f.Closed, f.Bound, f.Version = h.ways(), h.any(), h.closed, h.bound, h.holder.Version
+	f.Ways = slices.DeleteFunc(h.ways(), func(w Way) bool { return w == ByPasskey && !p.Passkeys })
+	f.Holds, f.Closed, f.Bound, f.Version = h.any(), h.closed, h.bound, h.holder.Version
 	f.GraceTo = graceEnd(f.Need, h.holder, tx.Now())
 	f.Waived = ""
 	if f.Need.Trust > 0 && !f.Strict {

@@ -19,6 +19,23 @@ const (
 	PasswordRefused Kind = "password.refused" // A change of password was refused: a wrong present password, or a new one that is too weak.
 )
 
+// Factors: what a person proves themselves with besides a password.
+const (
+	FactorAdded      Kind = "factor.added"      // A passkey or an authenticator app was added; detail says which, and what ended with the change.
+	FactorRenamed    Kind = "factor.renamed"    // A passkey got another name.
+	FactorRemoved    Kind = "factor.removed"    // A passkey or an authenticator app was removed; detail says which, and what ended with the change.
+	FactorRefused    Kind = "factor.refused"    // A change of factors was refused; the code says why.
+	FactorClosed     Kind = "factor.closed"     // An authenticator app was closed after too many wrong codes.
+	FactorSuspected  Kind = "factor.suspected"  // A passkey's signature counter went back: it may have been copied, and is refused.
+	RecoveryMade     Kind = "recovery.made"     // Recovery codes were made; those before are void.
+	RecoveryUsed     Kind = "recovery.used"     // A recovery code was used; detail says how many are left. Trusted browsers ended with it.
+	PassIssued       Kind = "pass.issued"       // A temporary pass was issued, by which a person may enrol a factor once.
+	PassUsed         Kind = "pass.used"         // A temporary pass was used.
+	BrowserTrusted   Kind = "browser.trusted"   // A browser was trusted to go without the second factor for a while.
+	BrowserForgotten Kind = "browser.forgotten" // A browser is trusted no more; the code says why.
+	EnrolmentPutOff  Kind = "enrolment.put-off" // A person put off enrolling a factor that policy asks for; detail says until when they may.
+)
+
 // Accounts.
 const (
 	AccountAdded    Kind = "account.added"    // An account was added.

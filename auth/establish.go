@@ -96,6 +96,7 @@ type Established struct {
 	Session Session
 	Token   Secret // the session cookie's new value; nil if the browser keeps the one it has
 	Device  string // the device cookie's new value; empty if unchanged
+	Trust   string // the trusted browser's cookie's new value; empty if unchanged
 	// Refused says that the account may no longer sign in or the session carried into the flow has ended meanwhile; nothing
 	// else is set. It is an outcome: commit it, issue nothing.
 	Refused *fault.Error
@@ -108,7 +109,7 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 	if f.Next() != Done {
 		return Established{}, ErrStep
 	}
-	if f.ID == "" && f.provedHere() {
+	if f.ID == "" && (f.provedHere() || f.Typed != "") {
 		return Established{}, errors.New("a flow with a proof of its own was never kept")
 	}
 	if err := tx.LockAccount(ctx, f.Account); err != nil {
@@ -138,7 +139,7 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 		return Established{}, err
 	case !acc.Active():
 		return refuseSession(ctx, tx, f, ErrSignIn, whyDisabled, o)
-	case outdated:
+	case outdated, len(f.Carried.AMR) > 0 && (!live || s.ID != f.Session || s.Account != f.Account): // what it was carried from is over
 		return refuseSession(ctx, tx, f, ErrFlowGone, whyOver, o)
 	case f.provedHere():
 		return p.open(ctx, tx, f, s, live, o)
@@ -148,7 +149,7 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 	return Established{Session: s}, nil
 }
 
-// provedBefore reports whether the password or the account was changed after f's proof. A proof of what held before opens nothing
+// provedBefore reports whether the password, a factor or the account was changed after f's proof. A proof of what held before opens nothing
 // (sec-S04): who waits on a consent page while the owner changes the password would otherwise come in after it.
 func provedBefore(ctx context.Context, tx Tx, f Flow, acc Account) (bool, error) {
 	if !f.provedHere() {
@@ -158,7 +159,12 @@ func provedBefore(ctx context.Context, tx Tx, f Flow, acc Account) (bool, error)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return false, err
 	}
-	return pw.ChangedAt.After(f.AuthTime) || acc.UpdatedAt.After(f.AuthTime), nil
+	h, err := tx.Holder(ctx, acc.ID)
+	if err != nil {
+		return false, err
+	}
+	at := f.Proofs[0].At
+	return pw.ChangedAt.After(at) || acc.UpdatedAt.After(at) || h.Version != f.Version, nil
 }
 
 func refuseSession(ctx context.Context, tx Tx, f Flow, refused *fault.Error, why string, o Origin) (Established, error) {
@@ -190,7 +196,11 @@ func (p SignIn) open(ctx context.Context, tx Tx, f Flow, old Session, live bool,
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return Established{}, err
 	}
-	return Established{Session: s, Token: Secret(token), Device: p.newDevice(f.Account, pw, tx.Now())},
+	trust, err := p.trust(ctx, tx, f, o)
+	if err != nil {
+		return Established{}, err
+	}
+	return Established{Session: s, Token: Secret(token), Device: p.newDevice(f.Account, pw, tx.Now()), Trust: trust},
 		tx.Record(ctx, audit.Event{
 			Kind: audit.SessionStarted, Outcome: audit.OK, Actor: f.Account.actor(), Subject: f.Account.actor(), Client: string(f.Client),
 			Session: string(s.ID), Request: o.Request, Personal: o.personal(),

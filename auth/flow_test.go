@@ -135,7 +135,7 @@ func TestEstablishWithoutAFlow(t *testing.T) {
 		wantRefused(t, b.establish(f).Refused, auth.ErrFlowGone)
 
 		// A proof that was never written down is no proof.
-		f.Typed = "noor"
+		f.Proofs = []auth.Proof{{Way: auth.ByPassword, At: r.clock.Now()}}
 		if err := r.try(func(ctx context.Context, tx auth.Tx) error {
 			_, err := r.signIn.Establish(ctx, tx, f, b.from())
 			return err

@@ -23,6 +23,9 @@ type Demands struct {
 	Consent       bool          // prompt=consent
 	MaxAge        time.Duration // negative: not asked; 0: authenticate again
 	WantAccount   AccountID     // from a valid id_token_hint
+	Asked         []string      // levels, one of which is demanded (OpenID Connect Core §5.5.1.1, RFC 9470 §4); unknown ones left out
+	Strict        bool          // a sensitive act of our own pages waits
+	From          Origin        // where the request comes from: network rules and trusted browsers
 }
 
 // Current is the session a browser came with, if it counts: live, and its account active.
@@ -60,6 +63,7 @@ type Origin struct {
 	UserAgent string // personal
 	Device    string // value of the device cookie, if any
 	Session   []byte // SHA-256 of the session cookie's value, if any
+	Trust     string // value of the trusted browser's cookie, if any
 	Request   string // request identifier
 }
 
@@ -80,6 +84,8 @@ type SignIn struct {
 	FlowLife time.Duration // how long a flow lives; default 15 min
 	Key      Secret        // MAC key for limiter keys and device cookies, 32 bytes
 	Dummy    string        // a password hash nobody knows the password of, at current parameters
+	Policy   Policy        // who has to prove what
+	Passkeys bool          // passkeys can be had here; without them nobody reaches PHR
 }
 
 // The codes of refused attempts, for events; the answer is the same for all.
@@ -102,7 +108,7 @@ func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte,
 	f := Flow{
 		BrowserHash: browserHash, CreatedAt: now, Ends: now.Add(life),
 		Client: d.Client.ID, Request: d.Request, Scopes: d.Scopes, Back: d.Back, Hint: d.Hint, Locales: d.Locales, Display: d.Display,
-		Fresh: d.Login || d.MaxAge == 0, WantAccount: d.WantAccount, AskConsent: d.Consent,
+		Fresh: d.Login || d.MaxAge == 0, WantAccount: d.WantAccount, AskConsent: d.Consent, Asked: d.Asked, Strict: d.Strict,
 	}
 	if d.MaxAge > 0 {
 		f.NotBefore = now.Add(-d.MaxAge)
@@ -116,7 +122,11 @@ func (p SignIn) Begin(ctx context.Context, tx Tx, d Demands, browserHash []byte,
 	if f.Fresh || s.AuthTime.Before(f.NotBefore) || f.WantAccount != "" && f.WantAccount != s.Account {
 		return f, nil
 	}
-	f.Account, f.AuthTime, f.ACR, f.AMR = s.Account, s.AuthTime, s.ACR, s.AMR
+	f.Account, f.Carried = s.Account, Carried{s.AuthTime, s.ACR, s.AMR}
+	f, err := p.weigh(ctx, tx, f.sum(), cur.Account, d.From)
+	if err != nil {
+		return f, err
+	}
 	return f.consider(ctx, tx, d.Client)
 }
 
@@ -247,17 +257,12 @@ func (p SignIn) Settle(ctx context.Context, tx Tx, a Attempt, f Flow, match bool
 		return refuseAttempt(ctx, tx, a, f, ErrOther, ErrOther.Code, o)
 	}
 
-	f.Account, f.AuthTime, f.ACR, f.AMR = acc.ID, tx.Now(), "aal1", []string{"pwd"}
-	var c Client
-	if f.Client != "" {
-		if c, err = tx.Client(ctx, f.Client); err != nil {
-			return f, nil, err
-		}
-	}
-	if f, err = f.consider(ctx, tx, c); err != nil {
+	f.Account = acc.ID
+	if err := p.noticeStolen(ctx, tx, acc.ID, o); err != nil {
 		return f, nil, err
 	}
-	return f, nil, keepOn(ctx, tx, f)
+	f, err = p.accept(ctx, tx, f, acc, Proof{Way: ByPassword, At: tx.Now()}, o)
+	return f, nil, err
 }
 
 // judge says why an attempt failed, or whose it was. Between the attempt and now the account may have been disabled and the
@@ -336,8 +341,11 @@ func Restart(ctx context.Context, tx Tx, f Flow) (Flow, error) {
 	return f, keepOn(ctx, tx, f)
 }
 
-// forget drops what was proved.
+// forget drops what was proved, and what was found out about whom it was proved of.
 func (f *Flow) forget() {
-	f.Account, f.AuthTime, f.ACR, f.AMR = "", time.Time{}, "", nil
+	f.Account, f.Carried, f.Proofs = "", Carried{}, nil
+	f.AuthTime, f.ACR, f.AMR = time.Time{}, "", nil
+	f.Need, f.Ways, f.Holds, f.Closed, f.Bound, f.Waived, f.Version, f.GraceTo = Need{}, nil, false, false, false, "", 0, time.Time{}
+	f.Pass, f.Later, f.Trust = false, false, false
 	f.NeedConsent, f.Consented, f.Offered, f.Allowed = false, false, nil, nil
 }

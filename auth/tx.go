@@ -20,6 +20,7 @@ type Tx interface {
 	FlowTx
 	KeyTx
 	LimitTx
+	FactorTx
 }
 
 // AccountTx keeps people, accounts and passwords.

@@ -87,6 +87,24 @@ func (s *Snapshot) Standing(grants []Grant, t Instant) []RoleID {
 	return slices.Sorted(maps.Keys(out))
 }
 
+// GroupsOf returns the groups an account is in at t, with those that contain them, sorted.
+func (s *Snapshot) GroupsOf(grants []Grant, t Instant) []GroupID {
+	out := map[GroupID]struct{}{}
+	for i := range grants {
+		if at, ok := s.groupAt[grants[i].Group]; ok && grants[i].During.Holds(t) {
+			s.above[at].each(func(up int32) { out[s.groups[up]] = struct{}{} })
+		}
+	}
+	return sortedKeys(out)
+}
+
+// Over reports whether a holds any permission of a resource server.
+func (a Authority) Over(server ServerID) bool {
+	found := false
+	a.bits.each(func(p int32) { found = found || a.s.perms[p].Server() == server })
+	return found
+}
+
 // Carries reports whether a comes to what sc takes: any of its permissions, or all of them where it is exact. A scope
 // without permissions is carried by nobody.
 func (a Authority) Carries(sc Scope) bool {

@@ -42,6 +42,7 @@ var rows = []any{
 	subjectRow{}, accountRow{}, accountNameRow{}, passwordRow{}, setupRow{}, sessionRow{}, clientRow{}, consentRow{}, grantRow{}, tokenRow{},
 	denialRow{}, assertionRow{}, flowRow{}, keyRow{}, limitRow{}, outboxRow{}, eventRow{}, hashRow{}, checkpointRow{}, leaseRow{},
 	policyRow{}, policyItemRow{}, assignmentRow{}, membershipRow{}, delegationRow{}, exceptionRow{}, violationRow{}, caseRow{}, holdRow{}, secretRow{}, keysetRow{},
+	holderRow{}, passkeyRow{}, totpRow{}, recoveryRow{}, trustRow{}, passRow{}, ceremonyRow{},
 }
 
 // Written by statements of their own, never as rows.

@@ -34,7 +34,7 @@ var (
 	keyColumn      = sealedColumn{"keys", "id"}
 	secretColumn   = sealedColumn{"secrets", "name"}
 
-	sealedColumns = []sealedColumn{passwordColumn, keyColumn, secretColumn}
+	sealedColumns = []sealedColumn{passwordColumn, keyColumn, secretColumn, passkeyColumn, totpColumn, ceremonyColumn}
 )
 
 // at is what a value is bound to.

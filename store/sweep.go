@@ -27,6 +27,9 @@ var swept = []remains{
 	{"access_tokens", "ends_at", time.Hour},
 	{"setup_tokens", "ends_at", keepDead},
 	{"sessions", "ends_at", keepDead},
+	{"ceremonies", "ends_at", 0},
+	{"passes", "ends_at", 0},
+	{"trusted_browsers", "ends_at", 0},
 	{"grants", "sweep_at", 0},                  // what must be kept is in it
 	{"outbox", "next_at", 30 * 24 * time.Hour}, // nobody wants a notice that is a month late
 }

@@ -48,7 +48,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		if err = p.judge(ctx, tx, q); err != nil || q.refused != nil {
 			return err
 		}
-		f, err = p.begin(ctx, tx, q, token)
+		f, err = p.begin(ctx, tx, q, token, p.Origin(r))
 		return err
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func (p *Provider) judge(ctx context.Context, tx *store.Tx, q *request) error {
 		q.refuse(errPKCE) // sec-P07
 	case len(q.scopes) == 0:
 		q.refuse(auth.ErrScope)
-	case q.demand() > highest:
+	case q.unmet(p.signIn.Passkeys):
 		q.refuse(errUnmet)
 	default:
 		_, err := p.issuing.Audience(ctx, tx, c, "", q.scopes, q.resources)
@@ -160,7 +160,7 @@ func (p *Provider) readHint(ctx context.Context, q *request) error {
 }
 
 // begin returns the flow for q, with the browser's session in it if that meets the demands. Nothing is written.
-func (p *Provider) begin(ctx context.Context, tx *store.Tx, q *request, token string) (auth.Flow, error) {
+func (p *Provider) begin(ctx context.Context, tx *store.Tx, q *request, token string, from auth.Origin) (auth.Flow, error) {
 	var cur auth.Current
 	if token != "" {
 		var err error
@@ -168,7 +168,7 @@ func (p *Provider) begin(ctx context.Context, tx *store.Tx, q *request, token st
 			return auth.Flow{}, err
 		}
 	}
-	return p.signIn.Begin(ctx, tx, q.demands(), nil, cur)
+	return p.signIn.Begin(ctx, tx, q.demands(from), nil, cur)
 }
 
 // atOnce answers a request that nothing stands in the way of: single sign-on, one transaction, no page. If that changed
@@ -184,7 +184,7 @@ func (p *Provider) atOnce(w http.ResponseWriter, r *http.Request, q *request, to
 		if err = p.judge(ctx, tx, q); err != nil || q.refused != nil {
 			return err
 		}
-		if f, err = p.begin(ctx, tx, q, token); err != nil || f.Next() != auth.Done {
+		if f, err = p.begin(ctx, tx, q, token, p.Origin(r)); err != nil || f.Next() != auth.Done {
 			return err
 		}
 		if e, err = p.signIn.Establish(ctx, tx, f, p.Origin(r)); err != nil || e.Refused != nil {
@@ -261,7 +261,7 @@ func (p *Provider) post(w http.ResponseWriter, r *http.Request, q *request) erro
 	token := web.NewToken()
 	var kept auth.Flow
 	err := p.db.Update(r.Context(), func(tx *store.Tx) error {
-		d := q.demands()
+		d := q.demands(p.Origin(r))
 		if q.hint != "" {
 			d.Request += "&id_token_hint=" + url.QueryEscape(q.hint)
 		}

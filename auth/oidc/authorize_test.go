@@ -56,7 +56,7 @@ func TestWhatAnApplicationIsTold(t *testing.T) {
 			{"sec-P51 a resource not the client's", []string{"resource", "https://payroll.example.org"}, "invalid_target"},
 			{"sec-P51 a resource with fragment", []string{"resource", "https://api.example.org/#x"}, "invalid_target"},
 			{"sec-P51 a relative resource", []string{"resource", "api"}, "invalid_target"},
-			{"acr_values that cannot be had", []string{"acr_values", "aal3 aal2"}, "unmet_authentication_requirements"},
+			{"acr_values that cannot be had without passkeys", []string{"acr_values", "aal3 phr"}, "unmet_authentication_requirements"},
 			{"an essential acr that is unknown", []string{"claims", `{"id_token":{"acr":{"essential":true,"values":["urn:mace:gold"]}}}`}, "unmet_authentication_requirements"},
 			{"prompt=none without session", []string{"prompt", "none"}, "login_required"},
 		} {

@@ -74,7 +74,7 @@ func BenchmarkVerify(b *testing.B) {
 }
 
 func BenchmarkJWKS(b *testing.B) {
-	p := &Provider{issuer: testIssuer, keys: benchKeyring(b), metadata: newMetadata(testIssuer, nil)}
+	p := &Provider{issuer: testIssuer, keys: benchKeyring(b), metadata: newMetadata(testIssuer, nil, true)}
 	for name, serve := range map[string]func(http.ResponseWriter, *http.Request) error{"jwks": p.jwks, "discovery": p.discovery} {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		b.Run(name, func(b *testing.B) {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/countersign-id/countersign/auth"
 )
 
 // document is a public answer, encoded once.
@@ -68,7 +70,11 @@ type metadata struct {
 	FrontchannelLogout  bool `json:"frontchannel_logout_supported"`
 }
 
-func newMetadata(issuer string, locales []string) document {
+func newMetadata(issuer string, locales []string, passkeys bool) document {
+	levels := auth.Levels()
+	if !passkeys {
+		levels = []string{auth.AAL1, auth.AAL2}
+	}
 	if len(locales) == 0 {
 		locales = []string{"en"}
 	}
@@ -89,7 +95,7 @@ func newMetadata(issuer string, locales []string) document {
 		SubjectTypes:  []string{"public"},
 		Prompts:       []string{"none", "login", "consent", "select_account"},
 		Displays:      []string{"page", "popup", "touch", "wap"},
-		ACRs:          []string{"aal1"},
+		ACRs:          levels,
 		Challenges:    []string{"S256"},
 		ClaimTypes:    []string{"normal"},
 		Claims:        claims,

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,17 +60,21 @@ func (p *Provider) Finish(w http.ResponseWriter, r *http.Request, id auth.FlowID
 	return p.answer(w, r, q, url.Values{"code": {code}}, byForm)
 }
 
-// Refuse ends a sign-in whose person said no, and tells the application access_denied.
+// Refuse ends a sign-in whose person said no, and tells the application access_denied, or that the level it asks for is not met.
 func (p *Provider) Refuse(w http.ResponseWriter, r *http.Request, id auth.FlowID) error {
 	ctx := r.Context()
 	var q *request
 	var back string
+	why := errAccessDenied
 	err := p.db.Update(ctx, func(tx *store.Tx) error {
 		f, err := p.flow(ctx, tx, r, id)
 		if err != nil {
 			return err
 		}
-		back = f.Back
+		back, why = f.Back, errAccessDenied
+		if _, asked := f.Lacking(); f.Next() == auth.Enrol && len(asked) > 0 {
+			why = errUnmet // the person has no such factor and adds none
+		}
 		if q, err = p.resumed(ctx, tx, f); err != nil {
 			return err
 		}
@@ -82,9 +87,9 @@ func (p *Provider) Refuse(w http.ResponseWriter, r *http.Request, id auth.FlowID
 		redirect(w, back)
 		return nil
 	}
-	name, _ := oauthError(errAccessDenied)
+	name, _ := oauthError(why)
 	p.count(authorizeEndpoint, name)
-	return p.answer(w, r, q, url.Values{"error": {name}, "error_description": {describe(errAccessDenied.Text)}}, true)
+	return p.answer(w, r, q, url.Values{"error": {name}, "error_description": {describe(why.Text)}}, true)
 }
 
 // flow returns the flow if this browser began it.
@@ -148,6 +153,9 @@ func (p *Provider) Keep(w http.ResponseWriter, e auth.Established) {
 	if e.Device != "" {
 		p.cookies.Set(w, web.DeviceCookie, e.Device, auth.DeviceLife)
 	}
+	if e.Trust != "" {
+		p.cookies.Set(w, web.TrustCookie, e.Trust, auth.DeviceLife) // the server says when it ends
+	}
 }
 
 // Origin says where r comes from, for limits and events. The pages of a sign-in and its end here must agree on it.
@@ -155,7 +163,7 @@ func (p *Provider) Origin(r *http.Request) auth.Origin {
 	from := web.SourceOf(r.Context())
 	o := auth.Origin{
 		Source: from.Network, Address: from.Address, UserAgent: r.UserAgent(),
-		Device: p.cookies.Value(r, web.DeviceCookie), Request: web.RequestID(r.Context()),
+		Device: p.cookies.Value(r, web.DeviceCookie), Trust: p.cookies.Value(r, web.TrustCookie), Request: web.RequestID(r.Context()),
 	}
 	if v := p.cookies.Value(r, web.SessionCookie); v != "" {
 		o.Session = web.Hash(v)
@@ -169,6 +177,11 @@ func (p *Provider) grant(ctx context.Context, tx *store.Tx, q *request, s auth.S
 		return !slices.Contains(allowed, scope) ||
 			scope == auth.OfflineAccess && !q.client.Allows(auth.GrantRefresh) // OpenID Connect Core §11: ignored where it means nothing
 	})
+	asked := q.levels()
+	if len(asked) > 0 && !slices.ContainsFunc(asked, func(l string) bool { return auth.Meets(l, s.ACR, s.AMR) }) {
+		return "", errors.New("a session below the level asked for came to a grant") // the flow's steps leave no way here
+	}
+	s.ACR = auth.ACRFor(asked, s.ACR, s.AMR)
 	c := &codeCarrier{tx: tx, authorization: auth.Authorization{
 		Client: q.client, Session: s, RedirectURI: q.redirect, Challenge: q.challenge, Nonce: q.nonce,
 		Requested: q.scopes, Scopes: scopes, Resources: q.resources, Claims: q.claims.within(allowed),

@@ -299,23 +299,24 @@ func (q *request) display() string {
 	return "page"
 }
 
-// levels orders the authentication context classes we know.
-var levels = map[string]int{"aal1": 1, "aal2": 2, "phr": 2, "aal3": 3}
-
-// highest is what this provider can reach: a password.
-const highest = 1
-
-// demand returns the weakest level asked for: unknown values are ignored, unless none but they would do. 0 asks nothing.
-func (q *request) demand() (level int) {
+// levels returns the authentication context classes asked for that we know, one of which is demanded; unknown values are ignored.
+func (q *request) levels() (known []string) {
 	for _, v := range q.acrValues {
-		if l := levels[v]; l > 0 && (level == 0 || l < level) {
-			level = l
+		if slices.Contains(auth.Levels(), v) && !slices.Contains(known, v) {
+			known = append(known, v)
 		}
 	}
-	if level == 0 && q.essentialACR {
-		return highest + 1
+	return known
+}
+
+// unmet reports whether what is asked for nobody can meet here: an essential class that we do not know, or only classes that need
+// passkeys where there are none.
+func (q *request) unmet(passkeys bool) bool {
+	known := q.levels()
+	if len(known) == 0 {
+		return q.essentialACR
 	}
-	return level
+	return !slices.ContainsFunc(known, func(l string) bool { return passkeys || l == auth.AAL1 || l == auth.AAL2 })
 }
 
 // consentScopes are the scopes to ask the person for: those of the request and those that claims asked for singly belong
@@ -330,11 +331,11 @@ func (q *request) consentScopes() []string {
 	return all
 }
 
-// demands is q as the sign-in understands it.
-func (q *request) demands() auth.Demands {
+// demands is q as the sign-in understands it, coming from a browser.
+func (q *request) demands(from auth.Origin) auth.Demands {
 	return auth.Demands{
 		Client: q.client, Request: q.form.Encode(), Scopes: q.consentScopes(),
 		Hint: line(q.form.Get("login_hint")), Locales: line(q.form.Get("ui_locales")), Display: q.display(),
-		Login: q.login, Consent: q.consent, MaxAge: q.maxAge, WantAccount: q.wantAccount,
+		Login: q.login, Consent: q.consent, MaxAge: q.maxAge, WantAccount: q.wantAccount, Asked: q.levels(), From: from,
 	}
 }

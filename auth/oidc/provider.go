@@ -124,7 +124,7 @@ func New(c Config) (*Provider, error) {
 		p.count = func(string, string) {}
 	}
 	p.clientKeys = newClientKeys(c.Outbound.Get)
-	p.metadata = newMetadata(c.Issuer, c.Locales)
+	p.metadata = newMetadata(c.Issuer, c.Locales, c.SignIn.Passkeys)
 	p.fosite = newFosite(p)
 	return p, nil
 }

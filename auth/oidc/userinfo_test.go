@@ -221,7 +221,7 @@ func TestOidcD1ToD8Discovery(t *testing.T) {
 		"grant_types_supported":                         []any{"authorization_code", "refresh_token", "client_credentials"},
 		"response_modes_supported":                      []any{"query", "fragment", "form_post"},
 		"prompt_values_supported":                       []any{"none", "login", "consent", "select_account"},
-		"acr_values_supported":                          []any{"aal1"},
+		"acr_values_supported":                          []any{"aal1", "aal2"},
 	} {
 		if d := diff(want, m[name]); d != "" {
 			t.Errorf("oidc-D3 %s:\n%s", name, d)
@@ -272,7 +272,7 @@ func newMetadataLocales(t *testing.T) []string {
 	var m struct {
 		Locales []string `json:"ui_locales_supported"`
 	}
-	if err := json.Unmarshal(newMetadata(testIssuer, []string{"en", "zh-Hans"}).body, &m); err != nil || len(m.Locales) != 2 {
+	if err := json.Unmarshal(newMetadata(testIssuer, []string{"en", "zh-Hans"}, true).body, &m); err != nil || len(m.Locales) != 2 {
 		t.Fatalf("%v, %v", m.Locales, err)
 	}
 	return m.Locales

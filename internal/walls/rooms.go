@@ -51,7 +51,7 @@ var rooms = map[string]room{
 	// The demo's application is somebody else's program: it imports nothing of ours.
 	"internal/demo/ledger": {kind: http},
 	"internal/demo": {ours: []string{
-		"auth", "auth/password", "rbac", "audit", "store", "internal/fault", "internal/demo/ledger",
+		"auth", "auth/password", "auth/totp", "rbac", "audit", "store", "internal/fault", "internal/demo/ledger",
 	}},
 
 	"cmd/countersign": {kind: door, ours: []string{
@@ -84,7 +84,7 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":              {"store"},
 	"github.com/jackc/pgx/v5":         {"store"},
 	"github.com/pressly/goose/v3":     {"store"},
-	"github.com/google/uuid":          {"store"},
+	"github.com/google/uuid":          {"store", "auth/passkey"}, // there AAGUIDs, as the library takes them
 	"github.com/tink-crypto/tink-go/": {"store"},
 	"database/sql":                    {"store"},
 	"math/rand/v2":                    {"store"}, // the jitter of retries; nothing secret comes of it
@@ -103,6 +103,7 @@ var homes = map[string][]string{
 
 	"github.com/pquerna/otp":          {"auth/totp"},
 	"github.com/go-webauthn/webauthn": {"auth/passkey"},
+	"github.com/go-webauthn/x":        {"auth/passkey"}, // only to keep it from fetching
 
 	"html/template":                    {"ui", "internal/demo/ledger"},
 	"github.com/nicksnyder/go-i18n/v2": {"ui"},
@@ -129,7 +130,7 @@ var homes = map[string][]string{
 // testLibraries may be imported by every test and by packages of kind proof.
 var testLibraries = []string{
 	"github.com/google/go-cmp/", "pgregory.net/rapid", "github.com/rogpeppe/go-internal/", "go.uber.org/goleak",
-	"github.com/chromedp/", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", "github.com/zitadel/oidc/v3",
+	"github.com/chromedp/", "github.com/descope/virtualwebauthn", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", "github.com/zitadel/oidc/v3",
 	"github.com/go-jose/go-jose/v4", "github.com/jackc/pgx/v5", "modernc.org/sqlite", "database/sql", "golang.org/x/mod/sumdb/",
 	"github.com/compose-spec/compose-go/v2", "go.yaml.in/yaml/v3", "github.com/jba/templatecheck", "github.com/google/safehtml",
 	"github.com/prometheus/", "golang.org/x/tools/", "golang.org/x/net/html", "golang.org/x/crypto/", "golang.org/x/sync/", "golang.org/x/text/",

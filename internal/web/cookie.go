@@ -16,6 +16,7 @@ type Cookies struct{ HTTPS bool }
 const (
 	SessionCookie = "session" // a session's token
 	BrowserCookie = "browser" // binds sign-ins in progress to this browser
+	TrustCookie   = "trust"   // lets a trusted browser go without the second factor
 	DeviceCookie  = "device"  // says that an account was proved here before; for throttling alone
 )
 

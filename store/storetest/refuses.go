@@ -228,5 +228,8 @@ func missing(ctx context.Context, tx *store.Tx, id string) map[string]error {
 	_, found["code"] = tx.GrantByCode(ctx, []byte(id))
 	_, found["token"] = tx.AccessToken(ctx, []byte(id))
 	_, found["flow"] = tx.Flow(ctx, auth.FlowID(id), []byte(id))
+	_, found["authenticator"] = tx.TOTP(ctx, auth.AccountID(id))
+	_, found["user handle"] = tx.HolderByHandle(ctx, []byte(id))
+	_, found["trusted browser"] = tx.TrustedBrowser(ctx, auth.BrowserID(id))
 	return found
 }

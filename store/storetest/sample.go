@@ -58,6 +58,10 @@ func fill(v reflect.Value, name string, n *int) {
 			fill(v.Field(i), v.Type().Field(i).Name, n)
 		}
 	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 { // bytes by another name, such as a secret
+			v.SetBytes(fmt.Appendf(nil, "%s-%d\x00\xff", name, *n))
+			return
+		}
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(v.Index(0), name, n)
 		fill(v.Index(1), name, n)

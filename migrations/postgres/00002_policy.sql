@@ -123,21 +123,20 @@ CREATE TABLE holds (
 CREATE UNIQUE INDEX holds_duty ON holds (rule_id, subject_id, duty_id);
 CREATE INDEX holds_subject ON holds (subject_id);
 
--- What the foundation kept.
+-- What the foundation kept. The built-in roles are made anew, as they are now, when a server or a command first looks.
 INSERT INTO policy_items (kind, id, body, epoch, changed_at)
 SELECT 'server', 'server-' || rank, json_build_object('id', 'server-' || rank, 'title', title, 'audiences', json_build_array(audience))::TEXT, 1, 0
   FROM (SELECT audience, title, row_number() OVER (ORDER BY audience) AS rank FROM resource_servers) AS ranked;
 INSERT INTO policy_items (kind, id, body, epoch, changed_at)
 SELECT 'scope', 'server-' || r.rank || '/' || s.name,
-       json_build_object('id', 'server-' || r.rank || '/' || s.name, 'title', s.title, 'permissions', json_build_array(s.permission))::TEXT, 1, 0
+       json_build_object('id', 'server-' || r.rank || '/' || s.name, 'title', s.title, 'permissions', CASE WHEN s.permission = '' THEN '[]'::JSON ELSE json_build_array(s.permission) END)::TEXT, 1, 0
   FROM scopes s JOIN (SELECT audience, row_number() OVER (ORDER BY audience) AS rank FROM resource_servers) r ON r.audience = s.audience;
 INSERT INTO policy_items (kind, id, body, epoch, changed_at)
 SELECT 'permission', permission, json_build_object('id', permission)::TEXT, 1, 0
   FROM (SELECT permission FROM role_permissions UNION SELECT permission FROM scopes) AS known WHERE permission <> '';
 INSERT INTO policy_items (kind, id, body, epoch, changed_at)
-SELECT 'role', name, json_build_object('id', name, 'name', title, 'kind', CASE WHEN name IN ('system-administrator', 'security-administrator', 'auditor') THEN 'builtin' ELSE '' END,
-       'permissions', (SELECT coalesce(json_agg(permission ORDER BY permission), '[]'::JSON) FROM role_permissions p WHERE p.role = roles.name AND permission <> ''))::TEXT, 1, 0
-  FROM roles;
+SELECT 'role', name, json_build_object('id', name, 'name', title, 'permissions', (SELECT coalesce(json_agg(permission ORDER BY permission), '[]'::JSON) FROM role_permissions p WHERE p.role = roles.name AND permission <> ''))::TEXT, 1, 0
+  FROM roles WHERE name NOT IN ('system-administrator', 'security-administrator', 'auditor');
 INSERT INTO assignments (id, account_id, role_id, context, from_at, to_at, eligible, source, exception_id, why)
 SELECT a.id || ':' || r.role, a.id, r.role, '', a.created_at, 9223372036854775807, 0, '', '', ''
   FROM role_assignments r JOIN (SELECT id, person_id, created_at FROM accounts UNION ALL SELECT id, id, created_at FROM clients) a ON a.person_id = r.subject;

@@ -97,7 +97,9 @@ func (tx *Tx) Structure(ctx context.Context) (*rbac.Structure, error) {
 		// Each statement of a View sees what was committed when it began. If nothing was in between, it was one state.
 		var again int
 		if again, err = tx.number(ctx, "SELECT epoch FROM policy"); err == nil && again == epoch {
-			tx.store.keep(st)
+			if tx.made == nil { // what this transaction made may yet be undone
+				tx.store.keep(st)
+			}
 			tx.structure = st
 			return st, nil
 		}
@@ -145,7 +147,7 @@ func (tx *Tx) LockPolicy(ctx context.Context, exclusive bool) error {
 		_, err = tx.exec(ctx, "SELECT pg_advisory_xact_lock_shared(?)", policyLock)
 	}
 	if err == nil {
-		tx.structure = nil // what was read before the lock is not what is decided by
+		tx.structure = tx.made // what was read before the lock is not what is decided by
 	}
 	return err
 }

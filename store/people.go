@@ -281,6 +281,7 @@ func (tx *Tx) lockRows(ctx context.Context, query string, ids []string) error {
 			return err
 		}
 	}
+	tx.moveOn()
 	return nil
 }
 

@@ -148,6 +148,7 @@ func (tx *Tx) LockPolicy(ctx context.Context, exclusive bool) error {
 	}
 	if err == nil {
 		tx.structure = tx.made // what was read before the lock is not what is decided by
+		tx.moveOn()
 	}
 	return err
 }

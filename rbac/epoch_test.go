@@ -2,6 +2,7 @@ package rbac_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,39 @@ func TestAPolicyThatWasRolledBackIsHeldNowhere(t *testing.T) {
 			if got := s.state(t).Roles[role].Permissions; len(got) > 0 {
 				t.Errorf("%s carries %v, which was rolled back", role, got)
 			}
+		}
+	})
+}
+
+// Two who change people and then, in the same transaction, the policy wait for each other. The database ends one of them, it runs
+// again, and no caller hears of it.
+func TestPeopleAndThenThePolicyInOneTransaction(t *testing.T) {
+	t.Parallel()
+	onStages(t, 2, func(t *testing.T, s *stage) {
+		s.furnish(t, payments(rbac.Block))
+		var met, all sync.WaitGroup
+		met.Add(len(s.hands))
+		for i, role := range []rbac.RoleID{"clerk", "desk"} {
+			account, once := []rbac.AccountID{"a0", "a1"}[i], sync.OnceFunc(func() { met.Done(); met.Wait() })
+			if s.lite {
+				once = func() {} // the one waits for the other from the first
+			}
+			all.Go(func() {
+				err := s.hands[i].Update(t.Context(), func(tx *store.Tx) error {
+					if err := rbac.Do(t.Context(), tx, rbac.By{}, assign(rbac.AssignmentID("u-"+role), account, role, rbac.Window{})); err != nil {
+						return err
+					}
+					once()
+					return rbac.Do(t.Context(), tx, rbac.By{}, rbac.GrantPermission{Role: role, Permission: "pay/order:enter"})
+				})
+				if err != nil {
+					t.Errorf("%s: %v", role, err)
+				}
+			})
+		}
+		all.Wait()
+		if got := s.state(t); len(got.Roles["clerk"].Permissions) != 1 || len(got.Roles["desk"].Permissions) != 1 || len(got.Assignments) != 2 {
+			t.Errorf("got %+v and %+v, want all of both", got.Roles, got.Assignments)
 		}
 	})
 }

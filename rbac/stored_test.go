@@ -65,31 +65,42 @@ func newStored(t *testing.T, cfg store.Config) *stored {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, x := range rbac.SmallSubjects() {
-		if x != "w0" {
-			w.exec(t, "INSERT INTO subjects (id, name, created_at, kind) VALUES ('"+string(x)+"', '', 0, '')")
-		}
-	}
+	w.reset(t)
 	return w
 }
 
 func (w *stored) exec(t interface{ Fatalf(string, ...any) }, statements ...string) {
+	tx, err := w.raw.Begin()
+	if err != nil {
+		t.Fatalf("begin: %v", err)
+	}
+	defer tx.Rollback()
 	for _, q := range statements {
-		if _, err := w.raw.Exec(q); err != nil {
+		if _, err := tx.Exec(q); err != nil {
 			t.Fatalf("%s: %v", q, err)
 		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatalf("commit: %v", err)
 	}
 }
 
 // reset empties the world. The epoch goes on: what was of an epoch stays so.
 func (w *stored) reset(t interface{ Fatalf(string, ...any) }) {
-	for _, table := range []string{"policy_items", "assignments", "memberships", "delegations", "exceptions", "violations", "cases", "holds"} {
-		w.exec(t, "DELETE FROM "+table)
+	var all []string
+	for _, table := range []string{"policy_items", "assignments", "memberships", "delegations", "exceptions", "violations", "cases", "holds", "events"} {
+		all = append(all, "DELETE FROM "+table)
 	}
-	w.exec(t, "UPDATE policy SET epoch = epoch + 1", "UPDATE subjects SET owner_id = 'p1' WHERE id = 'w0'")
-	for a, x := range rbac.SmallAccounts() {
-		w.exec(t, "UPDATE accounts SET person_id = '"+string(x)+"' WHERE id = '"+string(a)+"'")
+	for _, x := range rbac.SmallSubjects() {
+		if x != "w0" {
+			all = append(all, "INSERT INTO subjects (id, name, created_at, kind) VALUES ('"+string(x)+"', '', 0, '') ON CONFLICT DO NOTHING")
+		}
 	}
+	all = append(all, "UPDATE policy SET epoch = epoch + 1", "UPDATE subjects SET owner_id = 'p1' WHERE id = 'w0'")
+	for _, a := range rbac.AccountNames(rbac.SmallAccounts()) {
+		all = append(all, "UPDATE accounts SET person_id = '"+string(rbac.SmallAccounts()[a])+"' WHERE id = '"+string(a)+"'")
+	}
+	w.exec(t, all...)
 	w.clock.Store(100)
 }
 
@@ -159,14 +170,8 @@ func (w *stored) step(t *rapid.T, s *rbac.State, op rbac.Op) {
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatalf("%T%+v: %v", op, op, err)
 	}
-	code := func(r rbac.Result) string {
-		if r.Why == nil {
-			return ""
-		}
-		return r.Why.Code
-	}
-	if code(got) != code(want) || got.Epoch != want.Epoch {
-		t.Fatalf("%T%+v at %d: stored %q at epoch %d, want %q at %d", op, op, now, code(got), got.Epoch, code(want), want.Epoch)
+	if codeOf(got) != codeOf(want) || got.Epoch != want.Epoch {
+		t.Fatalf("%T%+v at %d: stored %q at epoch %d, want %q at %d", op, op, now, codeOf(got), got.Epoch, codeOf(want), want.Epoch)
 	}
 	if diff := cmp.Diff(want.Hits, got.Hits, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(rbac.Path{})); diff != "" {
 		t.Fatalf("%T%+v at %d: hits differ (-engine +stored):\n%s", op, op, now, diff)

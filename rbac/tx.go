@@ -20,6 +20,7 @@ type Reader interface {
 type Tx interface {
 	audit.Recorder
 	Reader
+	// Now is the instant of the transaction. It is never before what whoever held a lock until it was given here has done.
 	Now() time.Time
 	NewID() string
 

@@ -176,7 +176,6 @@ func (db *DB) run(ctx context.Context, f func(tx *Tx) error, pool *sql.DB, begin
 	defer raw.Close()
 
 	c := &conn{raw: raw, count: &db.statements, reads: reads}
-	tx := db.tx(c)
 	if begin != "" {
 		db.statements.Add(1)
 		if _, err := raw.ExecContext(ctx, begin); err != nil {
@@ -184,6 +183,7 @@ func (db *DB) run(ctx context.Context, f func(tx *Tx) error, pool *sql.DB, begin
 			return err
 		}
 	}
+	tx := db.tx(c) // once it has begun: on SQLite that may have taken a while
 	done := false
 	defer func() {
 		if !done { // f panicked

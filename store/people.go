@@ -281,6 +281,7 @@ func (tx *Tx) lockRows(ctx context.Context, query string, ids []string) error {
 			return err
 		}
 	}
+	tx.moveOn()
 	return nil
 }
 
@@ -492,14 +493,37 @@ func (tx *Tx) Store(ctx context.Context, next *rbac.Structure, writes []rbac.Wri
 type book struct {
 	subjects    []rbac.Write
 	accounts    []rbac.Account
-	assignments []assignmentRow
-	memberships []membershipRow
-	delegations []delegationRow
-	exceptions  []exceptionRow
-	violations  []violationRow
-	cases       []caseRow
-	holds       []holdRow
+	assignments puts[assignmentRow]
+	memberships puts[membershipRow]
+	delegations puts[delegationRow]
+	exceptions  puts[exceptionRow]
+	violations  puts[violationRow]
+	cases       puts[caseRow]
+	holds       puts[holdRow]
 	gone        []any
+}
+
+// puts is what of one table is new, and what is there and changes.
+type puts[R any] struct{ fresh, changed []R }
+
+func (p *puts[R]) add(w rbac.Write, row R) {
+	if w.Old == nil {
+		p.fresh = append(p.fresh, row)
+		return
+	}
+	p.changed = append(p.changed, row)
+}
+
+// put writes them. If somebody else made a row with the key of a new one meanwhile, the transaction begins again.
+func (p puts[R]) put(ctx context.Context, tx *Tx) error {
+	for part := range chunks(p.fresh, batch) {
+		if err := tx.on(ctx).Create(&part).Error; duplicate(err) {
+			return fmt.Errorf("%w: %w", errAgain, err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return upsert(ctx, tx, p.changed)
 }
 
 func sorted(writes []rbac.Write) (book, error) {
@@ -520,45 +544,33 @@ func sorted(writes []rbac.Write) (book, error) {
 			}
 			b.accounts = append(b.accounts, r)
 		case rbac.Assignment:
-			b.assignments = append(b.assignments, assignmentOf(r))
+			b.assignments.add(w, assignmentOf(r))
 		case rbac.Membership:
-			b.memberships = append(b.memberships, membershipOf(r))
+			b.memberships.add(w, membershipOf(r))
 		case rbac.Delegation:
-			b.delegations = append(b.delegations, delegationOf(r))
+			b.delegations.add(w, delegationOf(r))
 		case rbac.Exception:
-			b.exceptions = append(b.exceptions, exceptionOf(r))
+			b.exceptions.add(w, exceptionOf(r))
 		case rbac.Violation:
-			b.violations = append(b.violations, violationOf(r))
+			b.violations.add(w, violationOf(r))
 		case rbac.Case:
-			b.cases = append(b.cases, caseOf(r))
+			b.cases.add(w, caseOf(r))
 		case rbac.Hold:
-			b.holds = append(b.holds, holdOf(r))
+			b.holds.add(w, holdOf(r))
 		}
 	}
 	return b, nil
 }
 
-// put writes what is new or other than before. A slot that somebody else took meanwhile means to begin again.
+// put writes what is new or other than before.
 func (b book) put(ctx context.Context, tx *Tx) error {
 	if err := tx.putSubjects(ctx, b.subjects, b.accounts); err != nil {
 		return err
 	}
-	for _, write := range []func() error{
-		func() error { return upsert(ctx, tx, b.assignments) },
-		func() error { return upsert(ctx, tx, b.memberships) },
-		func() error { return upsert(ctx, tx, b.delegations) },
-		func() error { return upsert(ctx, tx, b.exceptions) },
-		func() error { return upsert(ctx, tx, b.violations) },
-		func() error { return upsert(ctx, tx, b.cases) },
-	} {
-		if err := write(); err != nil {
-			return err
-		}
-	}
-	for part := range chunks(b.holds, batch) {
-		if err := tx.on(ctx).Create(&part).Error; duplicate(err) {
-			return fmt.Errorf("%w: %w", errAgain, err)
-		} else if err != nil {
+	for _, p := range []interface {
+		put(ctx context.Context, tx *Tx) error
+	}{b.assignments, b.memberships, b.delegations, b.exceptions, b.violations, b.cases, b.holds} {
+		if err := p.put(ctx, tx); err != nil {
 			return err
 		}
 	}

@@ -149,6 +149,7 @@ func (tx *Tx) LockPolicy(ctx context.Context, exclusive bool) error {
 	}
 	if err == nil {
 		tx.structure = nil // what was read before the lock is not what is decided by
+		tx.moveOn()
 	}
 	return err
 }

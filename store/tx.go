@@ -37,11 +37,22 @@ func (db *DB) tx(c *conn) *Tx {
 	// the connection of whichever began last.
 	session := db.gorm.Session(&gorm.Session{NewDB: true, Context: context.Background()})
 	session.Statement.ConnPool = c
-	return &Tx{store: db, conn: c, db: session, now: db.clock().UTC().Truncate(time.Microsecond)}
+	tx := &Tx{store: db, conn: c, db: session}
+	tx.moveOn()
+	return tx
 }
 
-// Now is the transaction's instant, in UTC and whole microseconds. All of a transaction happens at it.
+// Now is the transaction's instant, in UTC and whole microseconds. All of a transaction happens at it; where it waits for who may
+// hold what, that is when the lock was given.
 func (tx *Tx) Now() time.Time { return tx.now }
+
+// moveOn makes now the transaction's instant. Whoever held a lock until now did things at instants that would else be to come: what
+// was ended would still be held.
+func (tx *Tx) moveOn() {
+	if now := tx.store.clock().UTC().Truncate(time.Microsecond); now.After(tx.now) {
+		tx.now = now
+	}
+}
 
 // NewID returns a fresh UUIDv7.
 func (tx *Tx) NewID() string { return uuid.Must(uuid.NewV7()).String() }

@@ -82,6 +82,7 @@ func TestTriesAreReadFromTheOutput(t *testing.T) {
 		{"kill", "    fault_test.go:60: 20 kills, 812 acknowledged refreshes\n    fault_test.go:60: 20 kills, 900 acknowledged refreshes\n", 40},
 		{"mutants", "    mutant_test.go:94: 300 mutants: 12 killed now, 280 before, 8 listed as meaning the same, 0 survive\n", 300},
 		{"races", "ok  \tgithub.com/countersign-id/countersign/store\t48.1s\n", 1},
+		{"schedules", "    schedules_test.go:93: sqlite: 1000 schedules, 90 a second\n    schedules_test.go:93: postgres: 1000 schedules, 60 a second\n", 1000},
 		{"races", "FAIL\tgithub.com/countersign-id/countersign/store\t48.1s\n", 0},
 	} {
 		for _, c := range campaigns {

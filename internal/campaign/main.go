@@ -52,6 +52,12 @@ var campaigns = []campaign{
 		pack: "store", run: "^Test(SQLite|Postgres)", race: true,
 		counted: regexp.MustCompile(`(?m)^ok\s.*/(store)\s`), covers: []string{"store", "migrations"},
 	},
+	{
+		name: "schedules", what: "random changes of who may hold what come between each other; they come to what some order of them does (tries on each database)",
+		pack: "rbac", run: "^TestRandomSchedules$",
+		env:     map[string]string{"COUNTERSIGN_SCHEDULES": "1000", "COUNTERSIGN_SCHEDULES_NEXT": "{state}"},
+		counted: regexp.MustCompile(`postgres: (\d+) schedules`), covers: []string{"rbac", "store", "migrations"},
+	},
 }
 
 func main() {

@@ -122,6 +122,11 @@ func (c *cli) storeFindings(ctx context.Context, cfg *Config) []finding {
 		out = append(out, keyFindings(keys, tx.Now())...)
 		return nil
 	})
+	if err == nil {
+		var policy []finding
+		policy, err = policyFindings(ctx, db)
+		out = append(out, policy...)
+	}
 	if err != nil {
 		out = append(out, finding{"database", "bad", fault.From(err).Text})
 	}

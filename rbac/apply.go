@@ -45,6 +45,8 @@ type Result struct {
 	Affected []SubjectID  // whose access was looked at, sorted
 	Writes   []Write      // the rows that an applied change made other than before; a dry run's is what it would write
 	Single   bool         // a person changed, alone, what they gain from
+
+	stalled *stalled
 }
 
 // Err returns why the change was not applied, nil if it was.
@@ -135,6 +137,12 @@ func (e *edit) judged(snap *Snapshot, c Changeset) (Result, error) {
 		res.Outcome, res.Why = Refused, ErrExistingViolations
 	case j.waits:
 		res.Outcome, res.Why = Pending, ErrApprovalRequired
+	}
+	if res.Outcome != Applied {
+		res.stalled = &stalled{snap, e.now, map[SubjectID]Holder{}, map[SubjectID]Holder{}}
+		for _, h := range j.hits {
+			res.stalled.before[h.Subject], res.stalled.after[h.Subject] = e.base(h.Subject), e.s.Holder(h.Subject)
+		}
 	}
 	if res.Outcome == Applied {
 		for _, id := range res.Affected {

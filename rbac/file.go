@@ -45,6 +45,14 @@ func sameViolation(a, b Violation) bool {
 	return a.Version == b.Version && a.Witness == b.Witness && slices.Equal(a.During, b.During) && slices.Equal(a.Uncovered, b.Uncovered)
 }
 
+// seenAgain is sameViolation but for the time that has passed: the windows of both begin where somebody looked.
+func seenAgain(a, old Violation) bool {
+	rest := []Window{{From: a.LastSeen}}
+	a.During, a.Uncovered = meet(a.During, rest), meet(a.Uncovered, rest)
+	old.During, old.Uncovered = meet(old.During, rest), meet(old.Uncovered, rest)
+	return sameViolation(a, old)
+}
+
 func (e *edit) caseKeys(id SubjectID) []CaseKey {
 	rules := map[RuleID]struct{}{}
 	for key := range e.s.casesOf[id] {

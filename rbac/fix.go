@@ -17,6 +17,11 @@ const maxFixNodes = 5_000
 // Every fix must take something from every witness, because a witness alone is already a conflict. So
 // the search branches on one witness at a time, and is exact without trying all subsets.
 func (s *Snapshot) Fixes(h Holder, rules []RuleID, now Instant) (fixes []Fix, exact bool) {
+	return s.fixes(h, rules, now, func(Grant) bool { return true })
+}
+
+// fixes is Fixes among what may be taken away.
+func (s *Snapshot) fixes(h Holder, rules []RuleID, now Instant, may func(Grant) bool) (fixes []Fix, exact bool) {
 	want := func(r *rule) bool {
 		if len(rules) == 0 {
 			return r.filed()
@@ -45,6 +50,9 @@ func (s *Snapshot) Fixes(h Holder, rules []RuleID, now Instant) (fixes []Fix, ex
 				return true
 			}
 			for _, g := range w.grants(left) {
+				if !may(g) {
+					continue
+				}
 				rest := slices.DeleteFunc(slices.Clone(left), func(o Grant) bool { return o.unit() == g.unit() })
 				if !search(rest, append(slices.Clone(taken), g)) {
 					return false
@@ -60,6 +68,33 @@ func (s *Snapshot) Fixes(h Holder, rules []RuleID, now Instant) (fixes []Fix, ex
 		}
 	}
 	return nil, true
+}
+
+// stalled is what a change that was not applied would have led to.
+type stalled struct {
+	snap   *Snapshot
+	now    Instant
+	before map[SubjectID]Holder
+	after  map[SubjectID]Holder
+}
+
+// Fixes returns, for a change that was refused or has to wait, the smallest sets of what a subject held before that they would have to give
+// up first; none if there are none. It reports whether the search was finished.
+func (r Result) Fixes(id SubjectID) (fixes []Fix, exact bool) {
+	var rules []RuleID
+	for _, h := range r.Hits {
+		if h.Subject == id && h.Mode.Binds() && h.Change != Resolved {
+			rules = append(rules, h.Rule)
+		}
+	}
+	if r.stalled == nil || len(rules) == 0 {
+		return nil, true
+	}
+	had := map[string]bool{}
+	for _, g := range r.stalled.before[id].Grants {
+		had[g.unit()] = true
+	}
+	return r.stalled.snap.fixes(r.stalled.after[id], rules, r.stalled.now, func(g Grant) bool { return had[g.unit()] })
 }
 
 // uncovered returns the witness of one uncovered conflict.

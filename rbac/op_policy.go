@@ -169,6 +169,9 @@ func (o DefineScope) apply(e *edit) *fault.Error {
 	if !named(string(o.Scope.ID)) {
 		return ErrInvalid.At("id")
 	}
+	if o.Scope.Mode != ScopeCeiling && o.Scope.Mode != ScopeExact {
+		return ErrInvalid.Saying("There is no such scope mode.").At("mode")
+	}
 	sc := o.Scope
 	sc.Permissions = sorted(sc.Permissions)
 	for _, p := range sc.Permissions {
@@ -257,6 +260,12 @@ func (e *edit) putRole(r Role) *fault.Error {
 		return ErrInvalid.Saying("A role needs a name that can be shown.").At("name")
 	case r.MinAssignees < 0 || r.MaxAssignees < 0 || r.MaxAssignees > 0 && r.MinAssignees > r.MaxAssignees:
 		return ErrInvalid.Saying("A role cannot need more people than it allows.").At("min_assignees")
+	case r.MaxActivation < 0:
+		return ErrInvalid.Saying("A role is not active for less than nothing.").At("max_activation_seconds")
+	case !slices.Contains([]RoleKind{BusinessRole, TechnicalRole, ApplicationRole, AdminRole, BuiltinRole}, r.Kind):
+		return ErrInvalid.Saying("There is no such kind of role.").At("kind")
+	case !slices.Contains([]Lifecycle{ActiveRole, DraftRole, DeprecatedRole, RetiredRole}, r.Lifecycle):
+		return ErrInvalid.Saying("There is no such stage of a role's life.").At("lifecycle")
 	}
 	for id, other := range e.s.Roles {
 		if id != r.ID && other.Name == r.Name && other.Namespace == r.Namespace {
@@ -269,6 +278,9 @@ func (e *edit) putRole(r Role) *fault.Error {
 	for i, j := range r.Juniors {
 		if j.Role == r.ID {
 			return ErrWouldCycle.At("juniors")
+		}
+		if j.Mode != Both && j.Mode != Inherit && j.Mode != Activate {
+			return ErrInvalid.Saying("There is no such mode of inheritance.").At("juniors")
 		}
 		if i > 0 && r.Juniors[i-1].Role == j.Role {
 			return ErrExists.At("juniors")

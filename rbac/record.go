@@ -144,7 +144,7 @@ func (s *State) eventOf(w Write) (audit.Event, bool) {
 		return set(kind(audit.ExceptionGranted, audit.ExceptionGranted, audit.ExceptionRevoked), s.subjectName(r.Subject),
 			"rule", string(r.Rule), "exception", string(r.ID), "approvers", join(r.Approvers), "during", spell(r.During), "why", r.Why)
 	case Violation:
-		if old, ok := w.Old.(Violation); ok && !gone && sameViolation(r, old) {
+		if old, ok := w.Old.(Violation); ok && !gone && seenAgain(r, old) {
 			return e, false // it was only seen again
 		}
 		return set(kind(audit.ViolationFound, audit.ViolationFound, audit.ViolationResolved), s.subjectName(r.Subject), "rule", string(r.Rule), "by", string(r.By))

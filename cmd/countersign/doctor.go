@@ -121,6 +121,11 @@ func (c *cli) storeFindings(ctx context.Context, cfg *Config, account string) []
 		out = append(out, assured...)
 		return err
 	})
+	if err == nil {
+		var policy []finding
+		policy, err = policyFindings(ctx, db)
+		out = append(out, policy...)
+	}
 	if err != nil {
 		out = append(out, finding{"database", "bad", fault.From(err).Text})
 	}

@@ -101,7 +101,8 @@ func build(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 	mux.HandleFunc("GET /livez", live)
 	mux.Handle("GET /readyz", ready(db, ring))
 	frame := web.Frame{Log: log, HTTPS: https, Sources: web.Sources{Trusted: cfg.trusted, ProxyOnly: https && cfg.TLS.Cert == ""}, Metrics: metrics}
-	w := workers{db: db, log: log, ring: ring, logbook: logbook, refusals: refusals, holder: rand.Text()}
+	w := workers{db: db, log: log, ring: ring, logbook: logbook, refusals: refusals, holder: rand.Text(), conflicts: &conflictFigures{}}
+	w.conflicts.watch(metrics)
 	work := w.all()
 	if party != nil && cfg.Passkeys.Metadata != "" {
 		work = append(work, learnMetadata(cfg, party, log))

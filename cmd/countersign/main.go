@@ -87,10 +87,23 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	c.root.SetOut(stdout)
 	c.root.SetErr(stderr)
 	err := c.root.ExecuteContext(ctx)
+	if err != nil && misread(err) {
+		err = usageError{err}
+	}
 	if err != nil && !errors.Is(err, errUnsound) {
 		c.complain(err)
 	}
 	return exitCode(err)
+}
+
+// misread reports whether err is cobra's own about a command line; it gives those no type.
+func misread(err error) bool {
+	for _, start := range []string{"required flag(s)", "unknown command", "if any flags in the group"} {
+		if strings.HasPrefix(err.Error(), start) {
+			return true
+		}
+	}
+	return false
 }
 
 // complain prints what went wrong in one line, or as one JSON object where --json was asked for.
@@ -101,10 +114,16 @@ func (c *cli) complain(err error) {
 		return
 	}
 	f := fault.From(err)
+	var why refusal
+	errors.As(err, &why)
 	if c.json {
 		e := json.NewEncoder(c.stderr)
 		e.SetEscapeHTML(false)
-		_ = e.Encode(map[string]any{"error": f.Code, "text": f.Text, "field": f.Field})
+		said := map[string]any{"error": f.Code, "text": f.Text, "field": f.Field}
+		if len(why.answer.Conflicts) > 0 {
+			said["conflicts"] = why.answer.Conflicts
+		}
+		_ = e.Encode(said)
 		return
 	}
 	line := f.Text
@@ -113,7 +132,11 @@ func (c *cli) complain(err error) {
 	} else if f.Err != nil {
 		line += " (" + firstLine(f.Err) + ")"
 	}
+	if why.why != nil && f.Field != "" {
+		line = strings.TrimSuffix(line, ".") + " (" + f.Field + ")."
+	}
 	fmt.Fprintf(c.stderr, "countersign: %s [%s]\n", line, f.Code)
+	why.answer.list(c.stderr)
 }
 
 func (c *cli) commands() *cobra.Command {
@@ -153,6 +176,7 @@ func (c *cli) commands() *cobra.Command {
 		c.keysCommand(), c.planCommand(), c.applyCommand(), c.exportCommand(), c.auditCommand(), c.doctorCommand(), c.routesCommand(), c.versionCommand(),
 		c.settingsTopic(), exitCodesTopic(),
 	)
+	root.AddCommand(c.policyCommands()...)
 	return root
 }
 
@@ -209,6 +233,14 @@ func (c *cli) print(v any, text func(w io.Writer)) error {
 	}
 	e := json.NewEncoder(c.stdout)
 	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// printIndented answers a document that people read and keep.
+func (c *cli) printIndented(v any) error {
+	e := json.NewEncoder(c.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
 	return e.Encode(v)
 }
 

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,50 +107,6 @@ func ignore(err, what error) error {
 	return err
 }
 
-// conflictView is a conflict as commands show it.
-type conflictView struct {
-	Change rbac.Change `json:"change"`
-	Rule   rbac.RuleID `json:"rule"`
-	Level  rbac.Level  `json:"level"`
-	Mode   rbac.Mode   `json:"mode"`
-	Person string      `json:"person"`
-	Why    []string    `json:"why"` // a line for each duty: from the account to what it carries
-}
-
-func (s synced) conflicts() []conflictView {
-	out := []conflictView{}
-	for _, h := range s.result.Hits {
-		v := conflictView{h.Change, h.Rule, h.Level, h.Mode, s.names.subject(h.Subject), nil}
-		for _, d := range h.Witness.Duties {
-			for _, p := range d.Paths {
-				v.Why = append(v.Why, string(d.Duty)+": "+s.names.path(p))
-			}
-		}
-		out = append(out, v)
-	}
-	slices.SortStableFunc(out, func(a, b conflictView) int { return strings.Compare(string(b.Change), string(a.Change)) })
-	return out
-}
-
-// path is the way from an account to an atom, in one line.
-func (p *people) path(path rbac.Path) string {
-	way := []string{p.account(path.Account)}
-	if path.Delegation != "" {
-		way[0] += " (as deputy)"
-	}
-	for _, g := range path.Groups {
-		way = append(way, "group "+string(g))
-	}
-	for _, r := range path.Roles {
-		way = append(way, "role "+string(r))
-	}
-	kind, name := path.Atom.Split()
-	if last := string(kind) + " " + name; len(way) == 1 || way[len(way)-1] != last {
-		way = append(way, name)
-	}
-	return strings.Join(way, " → ")
-}
-
 func (s synced) view() map[string]any {
 	steps := s.plan.Steps
 	if steps == nil {
@@ -160,7 +114,7 @@ func (s synced) view() map[string]any {
 	}
 	v := map[string]any{
 		"outcome": s.result.Outcome, "epoch": s.result.Epoch, "epoch_before": s.epoch, "added_accounts": append([]string{}, s.added...), "steps": steps,
-		"notes": append([]string{}, s.plan.Notes...), "people": len(s.result.Affected), "conflicts": s.conflicts(),
+		"notes": append([]string{}, s.plan.Notes...), "people": len(s.result.Affected), "conflicts": s.conflicts,
 	}
 	if s.result.Why != nil {
 		v["code"] = s.result.Why.Code
@@ -181,13 +135,10 @@ func (s synced) text(w io.Writer, dry bool) {
 	for _, note := range s.plan.Notes {
 		fmt.Fprintf(w, "! %s\n", note)
 	}
-	if conflicts := s.conflicts(); len(conflicts) > 0 {
+	if len(s.conflicts) > 0 {
 		fmt.Fprintln(w, "Conflicts:")
-		for _, v := range conflicts {
-			fmt.Fprintf(w, "  %-8s  %s (%s, %s)  %s\n", v.Change, v.Rule, v.Level, v.Mode, v.Person)
-			for _, line := range v.Why {
-				fmt.Fprintf(w, "            %s\n", line)
-			}
+		for _, v := range s.conflicts {
+			v.print(w)
 		}
 	}
 	switch n := len(s.plan.Steps) + len(s.added); {

@@ -21,6 +21,8 @@ type synced struct {
 	added  []string // accounts that the file brings
 	result rbac.Result
 	names  people
+
+	conflicts []conflictView
 }
 
 // sync adds the people a document brings, plans the way to it and judges it; with dry nothing of the policy is written. It runs
@@ -35,14 +37,14 @@ func syncPolicy(ctx context.Context, tx *store.Tx, by rbac.By, d rbac.Document, 
 		return out, err
 	}
 	out.added = added
-	if d, err = named(ctx, tx, d); err != nil {
+	if d, err = identified(ctx, tx, d); err != nil {
 		return out, err
 	}
 	s, err := standing(ctx, tx, d.HasPeople())
 	if err != nil {
 		return out, err
 	}
-	out.names, out.epoch = people{s: s}, s.Epoch
+	out.names, out.epoch, out.conflicts = people{s: s}, s.Epoch, []conflictView{}
 	if d.HasPeople() {
 		if err := out.names.read(ctx, tx); err != nil {
 			return out, err
@@ -62,10 +64,14 @@ func syncPolicy(ctx context.Context, tx *store.Tx, by rbac.By, d rbac.Document, 
 		out.result = rbac.Result{Outcome: rbac.Applied, Epoch: s.Epoch}
 		return out, nil
 	}
-	out.result, err = rbac.Apply(ctx, tx, by, c)
-	if err == nil && out.names.accounts == nil && len(out.result.Hits) > 0 {
-		err = out.names.read(ctx, tx)
+	if out.result, err = rbac.Apply(ctx, tx, by, c); err != nil {
+		return out, err
 	}
+	desk, err := openDesk(ctx, tx)
+	if err != nil {
+		return out, err
+	}
+	out.conflicts, err = desk.conflicts(out.result)
 	return out, err
 }
 
@@ -115,8 +121,8 @@ func addPeople(ctx context.Context, tx *store.Tx, by string, d rbac.Document) ([
 	return added, nil
 }
 
-// named turns the names of a document into identifiers.
-func named(ctx context.Context, tx *store.Tx, d rbac.Document) (rbac.Document, error) {
+// identified turns the names of a document into identifiers.
+func identified(ctx context.Context, tx *store.Tx, d rbac.Document) (rbac.Document, error) {
 	var canonical []string
 	collect := rbac.Names{
 		Account: func(n rbac.AccountID) (rbac.AccountID, error) {

@@ -45,6 +45,9 @@ func (c *cli) serveCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := furnish(cmd.Context(), db, "system"); err != nil {
+				return err
+			}
 			if err := offerSetup(cmd.Context(), cfg, db, c.stdout); err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ func viewAccount(a auth.Account) accountView {
 }
 
 func (c *cli) userCommand() *cobra.Command {
-	return group("user", "People's accounts", c.userAdd(), c.userList(), c.userState("disable", auth.Disable), c.userState("enable", auth.Enable), c.userSetPassword(), c.userPass())
+	return group("user", "People's accounts", c.userAdd(), c.userList(), c.userState("disable", auth.Disable), c.userState("enable", auth.Enable), c.userSetPassword(), c.userPass(), c.userLink())
 }
 
 func (c *cli) userAdd() *cobra.Command {

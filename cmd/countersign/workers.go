@@ -20,6 +20,8 @@ type workers struct {
 	logbook  audit.Keys
 	refusals *audit.Coalescer
 	holder   string // this process, in leases
+
+	conflicts *conflictFigures
 }
 
 func (w workers) all() []func(context.Context) {
@@ -30,6 +32,8 @@ func (w workers) all() []func(context.Context) {
 		w.every(time.Minute, "write refusals", w.refused),
 		w.every(time.Minute, "log the checkpoint", w.checkpoint),
 		w.every(time.Minute, "sweep", w.sweep),
+		w.every(time.Minute, "follow time", w.passed),
+		w.every(time.Minute, "look at everybody", w.whole),
 	}
 }
 

@@ -8,12 +8,12 @@ import (
 
 // Run holds a database to what Countersign relies on. open returns an empty, migrated store; each test gets its own.
 func Run(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB) {
-	run(t, open, keeps, refuses, spends, factors, policies, logs, atomic, sweeps, races, factorRaces)
+	run(t, open, keeps, refuses, spends, factors, policies, passing, logs, atomic, sweeps, races, factorRaces)
 }
 
 // RunWithoutRaces is Run for another way to a database whose races were run already.
 func RunWithoutRaces(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB) {
-	run(t, open, keeps, refuses, spends, factors, policies, logs, atomic, sweeps)
+	run(t, open, keeps, refuses, spends, factors, policies, passing, logs, atomic, sweeps)
 }
 
 func run(t *testing.T, open func(t *testing.T, with ...func(*store.Config)) *store.DB, groups ...[]promise) {

@@ -160,16 +160,12 @@ func (j *judge) acrossStructure(before, after Holder) []Hit {
 	sc.holdings[1] = j.after.holdings(sc.holdings[1], after.Grants, &sc.contexts)
 	msc.holdings[0] = j.mid.holdings(msc.holdings[0], before.Grants, &sc.contexts)
 	worse, stand := j.after.compared(sc, j.mid, msc, msc.holdings[0], sc.holdings[1], j.e.now)
-
-	// The witness compares against the same grants read by the new structure, where they exist in it.
-	sc.holdings[0] = j.after.holdings(sc.holdings[0], before.Grants, &sc.contexts)
-	hits := j.after.hits(worse, sc, before.Grants, after, nil)
+	hits := j.after.hits(worse, sc.holdings[1], past{j.mid, msc.holdings[0]}, after, nil)
 	if len(j.changed) == 0 || len(stand) == 0 {
 		return hits
 	}
 	stand = slices.DeleteFunc(stand, func(sp span) bool { return !j.changed[j.after.rules[sp.rule].ID] })
-	sc.holdings[0] = sc.holdings[0][:0]
-	for _, h := range j.after.hits(stand, sc, nil, after, func(r *rule) []Window { return j.alreadyAgainst(r, before) }) {
+	for _, h := range j.after.hits(stand, sc.holdings[1], past{s: j.after}, after, func(r *rule) []Window { return j.alreadyAgainst(r, before) }) {
 		h.Change = Stands
 		j.standing[CaseKey{h.Rule, h.Subject}] = true
 		if h.Mode == Block && !j.e.grandfather[h.Rule] {

@@ -57,7 +57,7 @@ func (s *Snapshot) FindingsOf(h Holder, id RuleID, now Instant) []Finding {
 func (s *Snapshot) findings(h Holder, now Instant, want func(*rule) bool) []Finding {
 	sc := s.borrow()
 	defer s.give(sc)
-	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, &sc.contexts)
+	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, sc.contexts)
 	sc.worse = s.conflicts(sc.worse[:0], sc, sc.holdings[0], now, want)
 
 	var out []Finding
@@ -80,8 +80,8 @@ func (s *Snapshot) findings(h Holder, now Instant, want func(*rule) bool) []Find
 func (s *Snapshot) Worsens(before, after Holder, now Instant) []Hit {
 	sc := s.borrow()
 	defer s.give(sc)
-	sc.holdings[0] = s.holdings(sc.holdings[0], before.Grants, &sc.contexts)
-	sc.holdings[1] = s.holdings(sc.holdings[1], after.Grants, &sc.contexts)
+	sc.holdings[0] = s.holdings(sc.holdings[0], before.Grants, sc.contexts)
+	sc.holdings[1] = s.holdings(sc.holdings[1], after.Grants, sc.contexts)
 	sc.worse = s.worsened(sc.worse[:0], sc, sc.holdings[0], sc.holdings[1], now)
 	if len(sc.worse) == 0 {
 		return nil

@@ -73,7 +73,7 @@ func (s *Snapshot) uncovered(h Holder, now Instant, want func(*rule) bool) (Witn
 		}
 		sc := s.borrow()
 		defer s.give(sc)
-		hs := s.holdings(sc.holdings[0], h.Grants, &sc.contexts)
+		hs := s.holdings(sc.holdings[0], h.Grants, sc.contexts)
 		return s.witness(&s.rules[s.ruleAt[f.Rule]], h, hs, f.Uncovered[0].From, past{s: s}), true
 	}
 	return Witness{}, false

@@ -124,16 +124,16 @@ func TestMutantsThatAreListedExist(t *testing.T) {
 }
 
 type mutantStage struct {
-	run    string
-	checks int
+	run, skip string
+	checks    int
 }
 
 // mutantStages asks the quick tests first: most mutants do not live to see the others.
 var mutantStages = []mutantStage{
-	{"Gaps|WhatCannot|Nobody|Limits|ManyCandidates|Witness", 1},
-	{"Worse|Agrees|Choice|Fixes|Static|KeptUp", 60},
-	{".", 150},
-	{"Worse|Agrees|Choice|Fixes|Static|KeptUp|Time", 1500},
+	{".", "EverySmallWorld", 1},
+	{"Worse|Agrees|Choice|Fixes|Static|KeptUp", "^$", 60},
+	{".", "^$", 150},
+	{"Worse|Agrees|Choice|Fixes|Static|KeptUp|Time", "^$", 1500},
 }
 
 // runMutant runs a stage of the tests against mutant id, 0 for none: it returns the processor time that took, and an
@@ -141,7 +141,7 @@ var mutantStages = []mutantStage{
 func runMutant(binary string, id int, stage mutantStage, limit time.Duration) (time.Duration, error) {
 	cmd := exec.Command("sh", "-c", `ulimit -t "$0" -v 8000000 2>/dev/null || ulimit -t "$0"; exec "$@"`,
 		strconv.Itoa(int(limit.Seconds())), binary, "-test.failfast", "-test.parallel=1", "-rapid.nofailfile", "-rapid.shrinktime=1ms",
-		"-rapid.seed=1", "-test.run="+stage.run, "-rapid.checks="+strconv.Itoa(stage.checks), "-test.skip=Golden|TenThousand|Mutants|Ruleset|Standard")
+		"-rapid.seed=1", "-test.run="+stage.run, "-rapid.checks="+strconv.Itoa(stage.checks), "-test.skip=Golden|TenThousand|Mutants|Ruleset|Standard|"+stage.skip)
 	cmd.Env = append(os.Environ(), "RBAC_MUTANT="+strconv.Itoa(id))
 	err := cmd.Run()
 	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), err

@@ -27,8 +27,8 @@ type Population struct {
 // NewPopulation returns an empty population under snap, seen at now.
 func NewPopulation(snap *Snapshot, now Instant) *Population {
 	return &Population{
-		snap: snap, now: now, at: map[SubjectID]int32{}, exceptions: map[int32][]Exception{},
-		holders: make([]bitset, len(snap.duties)),
+		snap: snap, now: now, at: map[SubjectID]int32{},
+		holders: make([]bitset, len(snap.duties)), exceptions: map[int32][]Exception{}, contexts: contexts{},
 	}
 }
 
@@ -47,7 +47,7 @@ func (p *Population) Set(h Holder) {
 			p.grow()
 		}
 	}
-	p.held[i] = p.snap.holdings(make([]holding, 0, len(h.Grants)), h.Grants, &p.contexts)
+	p.held[i] = p.snap.holdings(make([]holding, 0, len(h.Grants)), h.Grants, p.contexts)
 	if len(h.Exceptions) > 0 {
 		p.exceptions[i] = h.Exceptions
 	} else {
@@ -188,7 +188,7 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 	defer s.give(sc)
 	one := [1]Grant{g}
 	sc.holdings[1] = append(sc.holdings[1], p.held[i]...)
-	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], &p.contexts)
+	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], p.contexts)
 	sc.worse = s.worsened(sc.worse[:0], sc, p.held[i], sc.holdings[1], p.now)
 	var out []RuleID
 	for _, r := range s.rulesIn(sc.worse) {
@@ -203,7 +203,7 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 // after does not know, nobody holds any more.
 func (p *Population) Rebase(after *Snapshot) *Population {
 	out := NewPopulation(after, p.now)
-	out.ids, out.at, out.exceptions, out.contexts = slices.Clone(p.ids), maps.Clone(p.at), maps.Clone(p.exceptions), p.contexts
+	out.ids, out.at, out.exceptions, out.contexts = slices.Clone(p.ids), maps.Clone(p.at), maps.Clone(p.exceptions), maps.Clone(p.contexts)
 	out.plain = make(bitset, len(p.plain))
 	node := p.snap.nodesIn(after)
 	out.held = make([][]holding, len(p.held))

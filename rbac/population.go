@@ -9,7 +9,7 @@ import (
 // Population is many holders in a snapshot's own numbers: what sweeps, previews and the live rule editor
 // work on. It is advisory. What decides reads the person again, inside its transaction.
 //
-// For every duty it keeps who holds it at some time from now on. That is exact for people who hold what
+// For every duty it keeps who holds it at some time from now on. That is exact for people who keep what
 // they hold for good and everywhere, and a superset for all others, who are looked at one by one.
 // A Population is not safe for concurrent use.
 type Population struct {
@@ -21,7 +21,7 @@ type Population struct {
 	exceptions map[int32][]Exception
 	contexts   contexts
 	holders    []bitset // duty → subjects
-	plain      bitset   // subjects whose holdings have no window, context or owner
+	plain      bitset   // subjects whose holdings have no end, context or owner: in the end they hold all at once
 }
 
 // NewPopulation returns an empty population under snap, seen at now.
@@ -75,7 +75,7 @@ func (p *Population) refresh(i int32) {
 	}
 	p.plain.set(i)
 	for _, h := range p.held[i] {
-		if h.context != 0 || h.owned || h.from > p.now || h.to != Forever {
+		if h.context != 0 || h.owned || h.to != Forever {
 			p.plain.clear(i)
 		}
 	}

@@ -224,11 +224,9 @@ func (s *Snapshot) witness(r *rule, h Holder, hs []holding, t Instant, before pa
 			continue // in this context nothing is new
 		}
 		w := s.reach(hs, t, v)
-		if v.context > 0 {
-			for i := range hs {
-				if hs[i].context == v.context {
-					out.Context = h.Grants[hs[i].grant].Context
-				}
+		for i := range hs {
+			if hs[i].context == v.context {
+				out.Context = h.Grants[hs[i].grant].Context
 			}
 		}
 		out.Duties = s.minimal(r, w, known, h.Grants)
@@ -259,11 +257,8 @@ func (s *Snapshot) minimal(r *rule, w *reach, known bitset, grants []Grant) []Du
 		}
 		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.duty, b.duty))
 	})
-	options = options[:min(r.K, len(options))]
-	slices.SortFunc(options, func(a, b option) int { return cmp.Compare(a.duty, b.duty) })
-
 	needed := map[Atom]bool{}
-	for _, o := range options {
+	for _, o := range options[:r.K] { // there are as many: the rule is broken
 		for _, a := range o.atoms {
 			needed[a] = true
 		}

@@ -197,6 +197,22 @@ func TestBothSidesOfAConflictAreOffered(t *testing.T) {
 	}
 }
 
+// Two conflicts leave four largest sets, wherever among the candidates they are, and no set that has room for more.
+func TestTwoConflictsLeaveFourSets(t *testing.T) {
+	t.Parallel()
+	o, perms := picker(t, 5)
+	o.dynamic(ReachSession, perms[0].Atom(), perms[1].Atom())
+	o.does(CreateRule{Rule: Rule{ID: "D2", Kind: Dynamic, Level: Low, Mode: Block, K: 2, Reach: ReachSession, Duties: o.duties(perms[3].Atom(), perms[4].Atom())}})
+	_, got, _ := o.snap().Choose(o.s.Holder("ann"), Want{Account: "ann", Permissions: perms}, o.now)
+	var sets []string
+	for _, a := range got {
+		sets = append(sets, fmt.Sprint(a.Roles))
+	}
+	if want := []string{"[r000 r002 r003]", "[r000 r002 r004]", "[r001 r002 r003]", "[r001 r002 r004]"}; !slices.Equal(sets, want) {
+		t.Errorf("got %v, want %v", sets, want)
+	}
+}
+
 // Where there are more sets than can be tried, what was found is offered, and not said to be all.
 func TestASearchThatIsCutShortSaysSo(t *testing.T) {
 	t.Parallel()
@@ -209,6 +225,9 @@ func TestASearchThatIsCutShortSaysSo(t *testing.T) {
 	_, alternatives, why := o.snap().Choose(o.s.Holder("ann"), Want{Account: "ann", Permissions: perms}, o.now)
 	if codeOf(why) != "dsd-conflict" || len(alternatives) != maxAlternatives {
 		t.Fatalf("got %v and %d alternatives, want %d", why, len(alternatives), maxAlternatives)
+	}
+	if sets, _ := o.snap().newChooser(o.s.Holder("ann"), Want{Account: "ann", Permissions: perms}, o.now).maximal(); len(sets) > maxPickerSearches {
+		t.Errorf("got %d sets, want the search to end before", len(sets))
 	}
 	for _, a := range alternatives {
 		if a.Exact || len(a.Roles) != maxExactPicker/2 {
@@ -242,7 +261,8 @@ func TestAChoiceAmongManyPermissions(t *testing.T) {
 	o, perms := picker(t, 150)
 	o.s.Load(Role{ID: "wide", Name: "wide", Permissions: sorted([]Permission{perms[0], perms[1], perms[70], perms[140]})}, Assignment{ID: "wide", Account: "ann", Role: "wide"},
 		Role{ID: "wider", Name: "wider", Permissions: sorted([]Permission{perms[2], perms[71], perms[141]})}, Assignment{ID: "wider", Account: "ann", Role: "wider"},
-		Role{ID: "s000", Name: "s000", Permissions: perms[:1]}, Assignment{ID: "s000", Account: "ann", Role: "s000"})
+		Role{ID: "s000", Name: "s000", Permissions: perms[:1]}, Assignment{ID: "s000", Account: "ann", Role: "s000"},
+		Role{ID: "0", Name: "0", Permissions: []Permission{"x/z:do"}}, Assignment{ID: "0", Account: "ann", Role: "0"})
 	for _, tt := range []struct {
 		name  string
 		w     Want
@@ -254,6 +274,7 @@ func TestAChoiceAmongManyPermissions(t *testing.T) {
 		{"two roles before one that carries more", Want{Permissions: []Permission{perms[140], perms[70]}}, []RoleID{"r070", "r140"}, 0},
 		{"in the last word alone", Want{Permissions: perms[141:142]}, []RoleID{"r141"}, 0},
 		{"nothing beyond the ceiling", Want{Permissions: perms[2:3], Ceiling: perms[2:3]}, []RoleID{"r002"}, 0},
+		{"a permission and one that the first role has", Want{Permissions: []Permission{"x/z:do", perms[3]}}, []RoleID{"0", "r003"}, 0},
 		{"under a ceiling of nothing", Want{Permissions: perms[2:3], Ceiling: []Permission{}}, nil, 0},
 		{"what nobody knows", Want{Permissions: []Permission{"x/none:do", perms[5]}}, []RoleID{"r005"}, 0},
 		{"nothing", Want{}, nil, 0},
@@ -296,6 +317,10 @@ func TestTheRarestPermissionIsSoughtFirst(t *testing.T) {
 	}
 	if got := c.rarest(held); got != -1 {
 		t.Errorf("got %d, want none missing", got)
+	}
+	o, perms = picker(t, 3)
+	if got := o.snap().newChooser(o.s.Holder("ann"), Want{Account: "ann", Permissions: perms[1:]}, o.now).rarest(newBitset(3)); got != 1 {
+		t.Errorf("got %d, want the first of two that are equally rare", got)
 	}
 }
 

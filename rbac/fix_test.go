@@ -38,6 +38,7 @@ func TestFixesTakeRowsAway(t *testing.T) {
 	rule("R2", Record, "c", "d")
 	rule("R3", Simulate, "a", "c")
 	rule("R4", Record, "a", both)
+	rule("R5", Simulate, "d", "e", "f")
 	o.group("g", "c", "e")
 	o.group("h")
 	as := func(r RoleID, w ...Window) Grant { return grant("ann", r, AssignmentID(r), w...) }
@@ -58,6 +59,7 @@ func TestFixesTakeRowsAway(t *testing.T) {
 		{"either side", Holder{Grants: []Grant{as("a"), as("b"), as("f")}}, nil, []string{"a", "b"}},
 		{"one of each of two", Holder{Grants: []Grant{as("a"), as("b"), as("c"), as("d")}}, nil, []string{"a c", "a d", "b c", "b d"}},
 		{"one of two only", Holder{Grants: []Grant{as("a"), as("b"), as("c"), as("d")}}, []RuleID{"R2"}, []string{"c", "d"}},
+		{"any two of three", Holder{Grants: []Grant{as("d"), as("e"), as("f")}}, []RuleID{"R5"}, []string{"d e", "d f", "e f"}},
 		{"a delegation of two roles", Holder{Grants: []Grant{as("a"), as("d"), deputy("b"), deputy("c")}}, nil, []string{"v"}},
 		{"a group among other groups", Holder{Grants: []Grant{in("h"), in("g"), as("d")}}, nil, []string{"d", "g"}},
 		{"any atom of a duty", Holder{Grants: []Grant{as("a"), as("e"), as("f")}}, nil, []string{"a", "e", "f"}},
@@ -82,7 +84,7 @@ func TestFixesOfTooManyConflicts(t *testing.T) {
 	t.Parallel()
 	o := newOrg(t)
 	h := Holder{Subject: "ann"}
-	for i := range 14 {
+	for i := range 11 { // some of the 2,048 fixes are found before the search is over
 		var atoms []Atom
 		for _, side := range []string{"l", "r"} {
 			p := Permission(fmt.Sprintf("x/%s%02d:do", side, i))
@@ -94,10 +96,10 @@ func TestFixesOfTooManyConflicts(t *testing.T) {
 		o.s.Load(Rule{ID: RuleID(fmt.Sprintf("R%02d", i)), Kind: Static, Level: Low, Mode: Record, K: 2, Duties: o.duties(atoms...), Version: 1})
 	}
 	fixes, exact := o.snap().Fixes(h, nil, o.now)
-	if exact || len(fixes) != 0 {
-		t.Errorf("got %d fixes, exact %v, want none yet", len(fixes), exact)
+	if exact || len(fixes) == 0 || len(fixes) >= 2048 {
+		t.Errorf("got %d fixes, exact %v, want some of them", len(fixes), exact)
 	}
-	few := []RuleID{"R00", "R05", "R13"}
+	few := []RuleID{"R00", "R05", "R10"}
 	if fixes, exact = o.snap().Fixes(h, few, o.now); !exact || len(fixes) != 8 {
 		t.Errorf("got %d fixes, exact %v, want 8", len(fixes), exact)
 	}

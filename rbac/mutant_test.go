@@ -130,8 +130,8 @@ type mutantStage struct {
 
 // mutantStages asks the quick tests first: most mutants do not live to see the others.
 var mutantStages = []mutantStage{
-	{".", "EverySmallWorld|CutShort", 1},
-	{"Worse|Agrees|Choice|Fixes|Static|KeptUp", "^$", 60},
+	{".", "EverySmallWorld|CutShort|TooMany|Crowd|Hierarchy|Oracle", 1},
+	{"Crowd|CutShort|Worse|Agrees|Choice|Fixes|Static|KeptUp", "^$", 60},
 	{".", "^$", 150},
 	{"Worse|Agrees|Choice|Fixes|Static|KeptUp|Time", "^$", 1500},
 }
@@ -388,9 +388,14 @@ func (m *mutator) loop(n ast.Node, body *ast.BlockStmt) string {
 		}
 		head += " "
 	}
-	never, once := m.id("never loops", n), m.id("loops once", n)
-	inner := m.inside(body)
-	return fmt.Sprintf("%s{ if mutIs(%d) { break }; %s\nif mutIs(%d) { break } }", head, never, inner, once)
+	never := m.id("never loops", n)
+	if last := len(body.List) - 1; last >= 0 {
+		if _, returns := body.List[last].(*ast.ReturnStmt); returns { // no round comes after one that gets there
+			return fmt.Sprintf("%s{ if mutIs(%d) { break }; %s }", head, never, m.inside(body))
+		}
+	}
+	once := m.id("loops once", n)
+	return fmt.Sprintf("%s{ if mutIs(%d) { break }; %s\nif mutIs(%d) { break } }", head, never, m.inside(body), once)
 }
 
 func (m *mutator) binary(n *ast.BinaryExpr) (string, bool) {

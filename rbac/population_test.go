@@ -281,3 +281,29 @@ func TestAPreviewOfAnotherStructure(t *testing.T) {
 		t.Errorf("got %v, want R1", got)
 	}
 }
+
+// A scope that comes to be held with less brings conflicts although no role came to anything else.
+func TestAPreviewOfAnotherScope(t *testing.T) {
+	t.Parallel()
+	o := newOrg(t)
+	o.role("a", "x/a:do")
+	o.role("b", "x/b:do")
+	o.role("z", "x/z:do")
+	sc := ServerScope{ID: "x/s", Permissions: []Permission{"x/a:do", "x/b:do"}, Mode: ScopeExact}
+	o.does(DefineScope{sc})
+	o.apart("R", 2, "scope:x/s", "perm:x/z:do")
+	pop := NewPopulation(o.snap(), o.now)
+	pop.Set(Holder{Subject: "ann", Grants: []Grant{grant("ann", "a", "1"), grant("ann", "z", "2")}})
+	p := o.s.Policy.Clone()
+	sc.Mode = ScopeCeiling
+	p.Scopes[sc.ID] = sc
+	after, err := Compile(p, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []CaseKey
+	pop.Preview(after, func(x SubjectID, r RuleID) { got = append(got, CaseKey{r, x}) })
+	if !slices.Equal(got, []CaseKey{{"R", "ann"}}) {
+		t.Errorf("got %v, want ann against R", got)
+	}
+}

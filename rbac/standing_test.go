@@ -121,10 +121,12 @@ func TestPrerequisites(t *testing.T) {
 		AddInheritance{Senior: "first", Junior: basic})
 	o.people("ann", "bob", "eve")
 	o.does(o.assign("eve", basic), o.assign("eve", "a"), o.assign("eve", "b")) // who meets everything and is asked first
-	o.s.Load(Assignment{ID: "lacking", Account: "ann", Role: "a"})             // from before there was a prerequisite: left alone
+	o.s.Load(Assignment{ID: "0", Account: "ann", Role: "a"})                   // from before there was a prerequisite: left alone
 	o.does(o.assign("ann", other))
-	o.does(o.assign("bob", "first"), o.assign("bob", "a"), o.assign("bob", "b"))
+	o.does(o.assign("bob", "first"), o.assign("bob", "a"))
 	// Those who meet it only through the hierarchy rest on it, although nobody touches them.
+	o.cannot("prerequisite-missing", DeleteInheritance{Senior: "first", Junior: basic})
+	o.does(o.assign("bob", "b"))
 	o.cannot("prerequisite-missing", DeleteInheritance{Senior: "first", Junior: basic})
 	o.cannot("prerequisite-missing", Withdraw{"as5"})
 	// Another prerequisite is asked of everybody.
@@ -158,10 +160,11 @@ func TestAnAdoptedRoleThatBreaksARuleIsForNobody(t *testing.T) {
 	t.Parallel()
 	o, enter, release := ledger(t)
 	both := []Permission{"ledger/payment:enter", "ledger/payment:release"}
-	op := CreateRole{Role{ID: "z", Name: "z", Permissions: both}}
-	o.cannot("role-self-conflict", op)
-	if res := o.apply(Changeset{Ops: []Op{op}, Adopt: true}); res.Outcome != Applied || !o.s.Roles["z"].Unassignable || o.s.Roles[enter].Unassignable {
-		t.Errorf("got %v and %+v, want it unassignable", res.Why, o.s.Roles["z"])
+	y, z := CreateRole{Role{ID: "y", Name: "y", Permissions: both}}, CreateRole{Role{ID: "z", Name: "z", Permissions: both}}
+	o.cannot("role-self-conflict", z)
+	res := o.apply(Changeset{Ops: []Op{y, z}, Adopt: true})
+	if res.Outcome != Applied || !o.s.Roles["y"].Unassignable || !o.s.Roles["z"].Unassignable || o.s.Roles[enter].Unassignable {
+		t.Errorf("got %v and %+v, want y and z unassignable", res.Why, o.s.Roles)
 	}
 	o.cannot("role-not-assignable", o.assign("ann", "z"))
 	o.does(o.assign("ann", release))

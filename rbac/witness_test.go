@@ -144,6 +144,8 @@ func TestAWitnessIsTheCheapestThatSuffices(t *testing.T) {
 		"a or": AnyOf(do("a"), do("f")),
 		"ab":   AnyOf(do("a"), do("b")),
 		"ac":   AnyOf(do("a"), do("c")),
+		"bd":   AnyOf(do("b"), do("d")),
+		"d":    AnyOf(do("d")),
 	} {
 		expr(id, e)
 	}
@@ -169,7 +171,9 @@ func TestAWitnessIsTheCheapestThatSuffices(t *testing.T) {
 		{"one atom for two duties", rule(2, "a", "a or"), h("a", "f"), map[DutyID][]Atom{"a": {do("a")}, "a or": {do("a")}}},
 		{"one atom for three duties, of which two suffice", rule(2, "ac", "ab", "a"), h("a"), map[DutyID][]Atom{"a": {do("a")}, "ab": {do("a")}}},
 		{"an atom that others make superfluous", rule(3, "b", "c", "ab"), h("a", "b", "c"), map[DutyID][]Atom{"ab": {do("b")}, "b": {do("b")}, "c": {do("c")}}},
-		{"two that others make superfluous", rule(4, "b", "c", "ab", "ac"), h("a", "b", "c"), map[DutyID][]Atom{"ab": {do("b")}, "ac": {do("c")}, "b": {do("b")}, "c": {do("c")}}},
+		{"one beside a nested duty", rule(3, "b", "ab", "pair"), h("a", "b", "d", "e"), map[DutyID][]Atom{"ab": {do("b")}, "b": {do("b")}, "pair": {do("d"), do("e")}}},
+		{"one that two others make superfluous", rule(4, "b", "c", "ab", "ac"), h("a", "b", "c"), map[DutyID][]Atom{"ab": {do("b")}, "ac": {do("c")}, "b": {do("b")}, "c": {do("c")}}},
+		{"two that others make superfluous", rule(4, "c", "d", "ac", "bd"), h("a", "b", "c", "d"), map[DutyID][]Atom{"ac": {do("c")}, "bd": {do("d")}, "c": {do("c")}, "d": {do("d")}}},
 	} {
 		got := o.snap().FindingsOf(tt.h, tt.rule, o.now)
 		if len(got) != 1 {

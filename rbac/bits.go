@@ -1,6 +1,9 @@
 package rbac
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // bitset is a set of small numbers.
 type bitset []uint64
@@ -53,19 +56,11 @@ type threshold struct {
 // newThreshold makes a threshold of distinct members.
 func newThreshold(k int, members []int32) threshold {
 	t := threshold{k: k}
-	for _, m := range members {
-		w, b := m>>6, uint64(1)<<(m&63)
-		found := false
-		for i := range t.cells {
-			if t.cells[i].word == w {
-				t.cells[i].bits |= b
-				found = true
-				break
-			}
+	for _, m := range slices.Sorted(slices.Values(members)) {
+		if n := len(t.cells); n == 0 || t.cells[n-1].word != m>>6 {
+			t.cells = append(t.cells, cell{word: m >> 6})
 		}
-		if !found {
-			t.cells = append(t.cells, cell{w, b})
-		}
+		t.cells[len(t.cells)-1].bits |= 1 << (m & 63)
 	}
 	return t
 }

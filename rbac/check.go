@@ -26,7 +26,7 @@ func (s *Snapshot) newScratch() *scratch {
 	return &scratch{
 		before: make(bitset, s.width), after: make(bitset, s.width),
 		tally: s.newTally(), other: s.newTally(),
-		seenDuty: newBitset(len(s.duties)), seenRule: newBitset(len(s.rules)),
+		seenDuty: newBitset(len(s.duties)), seenRule: newBitset(len(s.rules)), contexts: contexts{},
 	}
 }
 
@@ -34,7 +34,7 @@ func (s *Snapshot) newScratch() *scratch {
 func (s *Snapshot) borrow() *scratch {
 	sc := s.scratch.Get().(*scratch)
 	sc.holdings[0], sc.holdings[1] = sc.holdings[0][:0], sc.holdings[1][:0]
-	sc.contexts.reset()
+	clear(sc.contexts)
 	return sc
 }
 
@@ -175,10 +175,10 @@ func (s *Snapshot) gained(sc *scratch) {
 }
 
 // compared is worsened across two snapshots of the same rules, for changes to the structure: was
-// compiled what was before. It also appends to stand the spans in which a rule is in conflict after and
-// no worse than before.
+// compiled what was before. It also returns the spans in which a rule is in conflict after and no worse
+// than before. Both are part of sc.
 func (s *Snapshot) compared(sc *scratch, was *Snapshot, wasSc *scratch, before, after []holding, now Instant) (worse, stand []span) {
-	worse, stand = sc.worse[:0], sc.stand[:0]
+	sc.worse, sc.stand = sc.worse[:0], sc.stand[:0]
 	sc.views = views(sc.views[:0], before, after)
 	sc.points = points(sc.points[:0], now, before, after)
 	for _, v := range sc.views {
@@ -192,15 +192,14 @@ func (s *Snapshot) compared(sc *scratch, was *Snapshot, wasSc *scratch, before, 
 				switch {
 				case int(n) < rule.K || v.classes&(1<<rule.class) == 0:
 				case n > sc.other.rule[r]:
-					worse = append(worse, span{r, t, endOf(sc.points, i)})
+					sc.worse = append(sc.worse, span{r, t, endOf(sc.points, i)})
 				default:
-					stand = append(stand, span{r, t, endOf(sc.points, i)})
+					sc.stand = append(sc.stand, span{r, t, endOf(sc.points, i)})
 				}
 			}
 		}
 	}
-	sc.worse, sc.stand = worse, stand
-	return worse, stand
+	return sc.worse, sc.stand
 }
 
 // windowsOf collects the spans of one rule and cuts them to the rule's own window.

@@ -215,9 +215,11 @@ func (c *chooser) choice(in []int) Choice {
 // is wanted first, then those that carry least beyond it.
 func (c *chooser) alternatives() []Choice {
 	var sets [][]int
+	exact := false
 	if len(c.roles) <= maxExactPicker {
-		sets = c.maximal()
-	} else {
+		sets, exact = c.maximal()
+	}
+	if !exact {
 		for first := range c.roles {
 			sets = append(sets, c.grown(first))
 		}
@@ -228,21 +230,20 @@ func (c *chooser) alternatives() []Choice {
 			continue
 		}
 		ch := c.choice(in)
-		ch.Exact = len(c.roles) <= maxExactPicker
-		if !slices.ContainsFunc(out, func(o Choice) bool { return slices.Equal(o.Roles, ch.Roles) }) {
-			out = append(out, ch)
-		}
+		ch.Exact = exact
+		out = append(out, ch)
 	}
-	slices.SortStableFunc(out, func(a, b Choice) int {
+	slices.SortFunc(out, func(a, b Choice) int {
 		return cmp.Or(cmp.Compare(len(b.Covered), len(a.Covered)), cmp.Compare(a.Extra, b.Extra),
 			cmp.Compare(len(a.Roles), len(b.Roles)), slices.Compare(a.Roles, b.Roles))
 	})
+	out = slices.CompactFunc(out, func(a, b Choice) bool { return slices.Equal(a.Roles, b.Roles) })
 	return out[:min(len(out), maxAlternatives)]
 }
 
-// maximal returns every set of candidates without a conflict to which none can be added.
-func (c *chooser) maximal() [][]int {
-	var out [][]int
+// maximal returns every set of candidates without a conflict to which none can be added, and whether the
+// search was finished.
+func (c *chooser) maximal() (out [][]int, exact bool) {
 	searches := 0
 	var search func(i int, in []int)
 	search = func(i int, in []int) {
@@ -261,10 +262,16 @@ func (c *chooser) maximal() [][]int {
 		if with := append(slices.Clone(in), i); !c.conflict(c.pick(with)) {
 			search(i+1, with)
 		}
-		search(i+1, in)
+		all := slices.Clone(in)
+		for j := i; j < len(c.roles); j++ {
+			all = append(all, j)
+		}
+		if c.conflict(c.pick(all)) { // else whatever comes of it has room for i
+			search(i+1, in)
+		}
 	}
 	search(0, nil)
-	return out
+	return out, searches <= maxPickerSearches
 }
 
 // grown starts from one candidate and adds all others that fit, in order.

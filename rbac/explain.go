@@ -51,7 +51,7 @@ func (s *Snapshot) ways(h Holder, now Instant, atoms func(w *reach, roles int32)
 		if g[0].During.End() <= now {
 			continue
 		}
-		w := s.reach(s.holdings(nil, g, &contexts{}), max(now, g[0].During.From), view{anyContext, true, allClasses})
+		w := s.reach(s.holdings(nil, g, contexts{}), max(now, g[0].During.From), view{anyContext, true, allClasses})
 		for _, a := range atoms(w, int32(len(s.roles))) {
 			way := Way{Path: w.path(a, g), Context: g[0].Context, During: g[0].During, Owned: g[0].Owned}
 			way.Standing = !g[0].Eligible && !g[0].Owned && g[0].During.Holds(now) && s.stands(way.Roles)

@@ -57,7 +57,7 @@ func (s *Snapshot) FindingsOf(h Holder, id RuleID, now Instant) []Finding {
 func (s *Snapshot) findings(h Holder, now Instant, want func(*rule) bool) []Finding {
 	sc := s.borrow()
 	defer s.give(sc)
-	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, &sc.contexts)
+	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, sc.contexts)
 	sc.worse = s.conflicts(sc.worse[:0], sc, sc.holdings[0], now, want)
 
 	var out []Finding
@@ -68,7 +68,7 @@ func (s *Snapshot) findings(h Holder, now Instant, want func(*rule) bool) []Find
 			continue
 		}
 		f.Uncovered = minus(f.During, covered(rule, h.Exceptions))
-		f.Witness = s.witness(rule, h, sc.holdings[0], f.During[0].From, nil)
+		f.Witness = s.witness(rule, h, sc.holdings[0], f.During[0].From, past{s: s})
 		out = append(out, f)
 	}
 	return out
@@ -80,17 +80,17 @@ func (s *Snapshot) findings(h Holder, now Instant, want func(*rule) bool) []Find
 func (s *Snapshot) Worsens(before, after Holder, now Instant) []Hit {
 	sc := s.borrow()
 	defer s.give(sc)
-	sc.holdings[0] = s.holdings(sc.holdings[0], before.Grants, &sc.contexts)
-	sc.holdings[1] = s.holdings(sc.holdings[1], after.Grants, &sc.contexts)
+	sc.holdings[0] = s.holdings(sc.holdings[0], before.Grants, sc.contexts)
+	sc.holdings[1] = s.holdings(sc.holdings[1], after.Grants, sc.contexts)
 	sc.worse = s.worsened(sc.worse[:0], sc, sc.holdings[0], sc.holdings[1], now)
 	if len(sc.worse) == 0 {
 		return nil
 	}
-	return s.hits(sc.worse, sc, before.Grants, after, nil)
+	return s.hits(sc.worse, sc.holdings[1], past{s, sc.holdings[0]}, after, nil)
 }
 
-// hits turns spans about after into hits, without what exceptions cover and without also.
-func (s *Snapshot) hits(spans []span, sc *scratch, before []Grant, after Holder, also func(r *rule) []Window) []Hit {
+// hits turns spans about after, who holds hs, into hits, without what exceptions cover and without also.
+func (s *Snapshot) hits(spans []span, hs []holding, before past, after Holder, also func(r *rule) []Window) []Hit {
 	var out []Hit
 	for _, r := range s.rulesIn(spans) {
 		rule := &s.rules[r]
@@ -105,7 +105,7 @@ func (s *Snapshot) hits(spans []span, sc *scratch, before []Grant, after Holder,
 			continue
 		}
 		hit := Hit{Rule: rule.ID, Level: rule.Level, Mode: rule.Mode, Subject: after.Subject, Change: Appears, During: during}
-		hit.Witness = s.witness(rule, after, sc.holdings[1], during[0].From, sc.holdings[0])
+		hit.Witness = s.witness(rule, after, hs, during[0].From, before)
 		out = append(out, hit)
 	}
 	return out

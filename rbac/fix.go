@@ -108,21 +108,18 @@ func (s *Snapshot) uncovered(h Holder, now Instant, want func(*rule) bool) (Witn
 		}
 		sc := s.borrow()
 		defer s.give(sc)
-		hs := s.holdings(sc.holdings[0], h.Grants, &sc.contexts)
-		return s.witness(&s.rules[s.ruleAt[f.Rule]], h, hs, f.Uncovered[0].From, nil), true
+		hs := s.holdings(sc.holdings[0], h.Grants, sc.contexts)
+		return s.witness(&s.rules[s.ruleAt[f.Rule]], h, hs, f.Uncovered[0].From, past{s: s}), true
 	}
 	return Witness{}, false
 }
 
-// grants returns the grants that w rests on.
+// grants returns the grants that w rests on, for each atom one.
 func (w Witness) grants(of []Grant) []Grant {
 	var out []Grant
 	for _, d := range w.Duties {
 		for _, p := range d.Paths {
-			g := of[p.grant]
-			if !slices.ContainsFunc(out, func(o Grant) bool { return o.unit() == g.unit() }) {
-				out = append(out, g)
-			}
+			out = append(out, of[p.grant])
 		}
 	}
 	return out

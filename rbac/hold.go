@@ -75,7 +75,7 @@ func (e *edit) holdKeys(id SubjectID) []HoldKey {
 func (s *Snapshot) heldForGood(h Holder) map[RuleID][]DutyID {
 	sc := s.borrow()
 	defer s.give(sc)
-	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, &sc.contexts)
+	sc.holdings[0] = s.holdings(sc.holdings[0], h.Grants, sc.contexts)
 	s.gather(sc.after, sc.holdings[0], Forever-1, view{anyContext, false, allClasses})
 	s.count(&sc.tally, sc.after)
 	out := map[RuleID][]DutyID{}

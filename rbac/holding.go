@@ -12,44 +12,22 @@ type holding struct {
 }
 
 // contexts numbers the contexts of one decision, so that two holders compared share them. "" is 0: everywhere.
-type contexts struct {
-	names []string
-	at    map[string]int32 // once there are more than a glance takes in
-}
+type contexts map[string]int32
 
-func (c *contexts) reset() {
-	c.names = c.names[:0]
-	if len(c.at) > 0 {
-		clear(c.at)
-	}
-}
-
-func (c *contexts) number(name string) int32 {
+func (c contexts) number(name string) int32 {
 	if name == "" {
 		return 0
 	}
-	if len(c.names) <= 16 {
-		if i := slices.Index(c.names, name); i >= 0 {
-			return int32(i + 1)
-		}
-	} else if i, ok := c.at[name]; ok {
-		return i
-	}
-	c.names = append(c.names, name)
-	n := int32(len(c.names))
-	if n == 17 {
-		c.at = make(map[string]int32)
-		for i, name := range c.names {
-			c.at[name] = int32(i + 1)
-		}
-	} else if n > 17 {
-		c.at[name] = n
+	n, ok := c[name]
+	if !ok {
+		n = int32(len(c) + 1)
+		c[name] = n
 	}
 	return n
 }
 
 // holdings puts what is granted into numbers. What the snapshot does not know comes to nothing.
-func (s *Snapshot) holdings(dst []holding, grants []Grant, c *contexts) []holding {
+func (s *Snapshot) holdings(dst []holding, grants []Grant, c contexts) []holding {
 	for i := range grants {
 		g := &grants[i]
 		h := holding{context: c.number(g.Context), grant: int32(i), owned: g.Owned, from: g.During.From, to: g.During.End()}
@@ -148,11 +126,8 @@ func points(dst []Instant, now Instant, hs ...[]holding) []Instant {
 			}
 		}
 	}
-	if len(dst) > 1 {
-		slices.Sort(dst)
-		dst = slices.Compact(dst)
-	}
-	return dst
+	slices.Sort(dst)
+	return slices.Compact(dst)
 }
 
 // endOf returns where the segment that starts at ts[i] ends.

@@ -78,14 +78,13 @@ func (j *judge) compareNodes() {
 	}
 }
 
+// sameGates compares the gates of two snapshots of the same atoms: which bit a gate sets follows from its place.
 func sameGates(a, b []gate) bool {
-	return slices.EqualFunc(a, b, func(x, y gate) bool {
-		return x.bit == y.bit && x.k == y.k && slices.Equal(x.cells, y.cells)
-	})
+	return slices.EqualFunc(a, b, func(x, y gate) bool { return x.k == y.k && slices.Equal(x.cells, y.cells) })
 }
 
-// affected returns everybody whose conflicts may be other than before, sorted. A role or group that is
-// gone touched its holders when it was taken from them.
+// affected returns everybody whose conflicts may be other than before, sorted. Whoever has a row written is
+// touched by it, and so are the holders of a role or group that is gone.
 func (j *judge) affected() []SubjectID {
 	s := j.e.s
 	out := map[SubjectID]struct{}{}
@@ -104,12 +103,7 @@ func (j *judge) affected() []SubjectID {
 	for id := range j.e.touched {
 		out[id] = struct{}{}
 	}
-	for a := range j.e.held {
-		if _, ok := s.Accounts[a]; ok {
-			add(a)
-		}
-	}
-	if !j.everybody && (len(j.nodes) > 0 || len(j.groups) > 0) {
+	if len(j.nodes) > 0 || len(j.groups) > 0 {
 		for _, a := range s.Assignments {
 			if j.nodes[a.Role] {
 				add(a.Account)
@@ -157,19 +151,12 @@ func (j *judge) acrossStructure(before, after Holder) []Hit {
 	defer j.after.give(sc)
 	defer j.mid.give(msc)
 
-	sc.holdings[1] = j.after.holdings(sc.holdings[1], after.Grants, &sc.contexts)
-	msc.holdings[0] = j.mid.holdings(msc.holdings[0], before.Grants, &sc.contexts)
+	sc.holdings[1] = j.after.holdings(sc.holdings[1], after.Grants, sc.contexts)
+	msc.holdings[0] = j.mid.holdings(msc.holdings[0], before.Grants, sc.contexts)
 	worse, stand := j.after.compared(sc, j.mid, msc, msc.holdings[0], sc.holdings[1], j.e.now)
-
-	// The witness compares against the same grants read by the new structure, where they exist in it.
-	sc.holdings[0] = j.after.holdings(sc.holdings[0], before.Grants, &sc.contexts)
-	hits := j.after.hits(worse, sc, before.Grants, after, nil)
-	if len(j.changed) == 0 || len(stand) == 0 {
-		return hits
-	}
+	hits := j.after.hits(worse, sc.holdings[1], past{j.mid, msc.holdings[0]}, after, nil)
 	stand = slices.DeleteFunc(stand, func(sp span) bool { return !j.changed[j.after.rules[sp.rule].ID] })
-	sc.holdings[0] = sc.holdings[0][:0]
-	for _, h := range j.after.hits(stand, sc, nil, after, func(r *rule) []Window { return j.alreadyAgainst(r, before) }) {
+	for _, h := range j.after.hits(stand, sc.holdings[1], past{s: j.after}, after, func(r *rule) []Window { return j.alreadyAgainst(r, before) }) {
 		h.Change = Stands
 		j.standing[CaseKey{h.Rule, h.Subject}] = true
 		if h.Mode == Block && !j.e.grandfather[h.Rule] {
@@ -186,8 +173,8 @@ func (j *judge) alreadyAgainst(r *rule, before Holder) []Window {
 	if !ok || j.was.rules[at].Mode != Block {
 		return nil
 	}
-	for _, f := range j.was.FindingsOf(before, r.ID, j.e.now) {
-		return f.Uncovered
+	if found := j.was.FindingsOf(before, r.ID, j.e.now); len(found) > 0 {
+		return found[0].Uncovered
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 // Population is many holders in a snapshot's own numbers: what sweeps, previews and the live rule editor
 // work on. It is advisory. What decides reads the person again, inside its transaction.
 //
-// For every duty it keeps who holds it at some time from now on. That is exact for people who hold what
+// For every duty it keeps who holds it at some time from now on. That is exact for people who keep what
 // they hold for good and everywhere, and a superset for all others, who are looked at one by one.
 // A Population is not safe for concurrent use.
 type Population struct {
@@ -21,14 +21,14 @@ type Population struct {
 	exceptions map[int32][]Exception
 	contexts   contexts
 	holders    []bitset // duty → subjects
-	plain      bitset   // subjects whose holdings have no window, context or owner
+	plain      bitset   // subjects whose holdings have no end, context or owner: in the end they hold all at once
 }
 
 // NewPopulation returns an empty population under snap, seen at now.
 func NewPopulation(snap *Snapshot, now Instant) *Population {
 	return &Population{
-		snap: snap, now: now, at: map[SubjectID]int32{}, exceptions: map[int32][]Exception{},
-		holders: make([]bitset, len(snap.duties)),
+		snap: snap, now: now, at: map[SubjectID]int32{},
+		holders: make([]bitset, len(snap.duties)), exceptions: map[int32][]Exception{}, contexts: contexts{},
 	}
 }
 
@@ -47,7 +47,7 @@ func (p *Population) Set(h Holder) {
 			p.grow()
 		}
 	}
-	p.held[i] = p.snap.holdings(make([]holding, 0, len(h.Grants)), h.Grants, &p.contexts)
+	p.held[i] = p.snap.holdings(make([]holding, 0, len(h.Grants)), h.Grants, p.contexts)
 	if len(h.Exceptions) > 0 {
 		p.exceptions[i] = h.Exceptions
 	} else {
@@ -75,7 +75,7 @@ func (p *Population) refresh(i int32, known bool) {
 	}
 	p.plain.set(i)
 	for _, h := range p.held[i] {
-		if h.context != 0 || h.owned || h.from > p.now || h.to != Forever {
+		if h.context != 0 || h.owned || h.to != Forever {
 			p.plain.clear(i)
 		}
 	}
@@ -186,7 +186,7 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 	defer s.give(sc)
 	one := [1]Grant{g}
 	sc.holdings[1] = append(sc.holdings[1], p.held[i]...)
-	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], &p.contexts)
+	sc.holdings[1] = s.holdings(sc.holdings[1], one[:], p.contexts)
 	sc.worse = s.worsened(sc.worse[:0], sc, p.held[i], sc.holdings[1], p.now)
 	var out []RuleID
 	for _, r := range s.rulesOn(sc, sc.worse) {
@@ -201,7 +201,7 @@ func (p *Population) Check(id SubjectID, g Grant) []RuleID {
 // after does not know, nobody holds any more.
 func (p *Population) Rebase(after *Snapshot) *Population {
 	out := NewPopulation(after, p.now)
-	out.ids, out.at, out.exceptions, out.contexts = slices.Clone(p.ids), maps.Clone(p.at), maps.Clone(p.exceptions), p.contexts
+	out.ids, out.at, out.exceptions, out.contexts = slices.Clone(p.ids), maps.Clone(p.at), maps.Clone(p.exceptions), maps.Clone(p.contexts)
 	out.plain = make(bitset, len(p.plain))
 	node := p.snap.nodesIn(after)
 	out.held = make([][]holding, len(p.held))

@@ -19,7 +19,7 @@ type Snapshot struct {
 	roleAt  map[RoleID]int32
 	groups  []GroupID
 	groupAt map[GroupID]int32
-	perms   []Permission
+	perms   []Permission // those that some role carries
 	permAt  map[Permission]int32
 
 	own         [][]int32 // role → its own permissions
@@ -111,8 +111,7 @@ func index[K comparable](ids []K) map[K]int32 {
 func (s *Snapshot) compileHierarchy(p Policy) error {
 	s.roles = sortedKeys(p.Roles)
 	s.roleAt = index(s.roles)
-	s.perms = sortedKeys(p.Permissions)
-	s.permAt = index(s.perms)
+	s.permAt = make(map[Permission]int32, len(p.Permissions))
 	s.own = make([][]int32, len(s.roles))
 	s.juniors = make([][]edge, len(s.roles))
 	s.traits = make([]trait, len(s.roles))
@@ -126,17 +125,16 @@ func (s *Snapshot) compileHierarchy(p Policy) error {
 		if !r.Prerequisite.Zero() {
 			s.conditions = append(s.conditions, id)
 		}
-		if len(r.Permissions) > 0 {
-			s.own[i] = make([]int32, 0, len(r.Permissions))
-		}
-		for _, perm := range r.Permissions {
+		own := make([]int32, len(r.Permissions))
+		for k, perm := range r.Permissions {
 			at, ok := s.permAt[perm]
-			if !ok { // a policy that was put together by hand; a changed one has no such permission
+			if !ok {
 				at = int32(len(s.perms))
 				s.perms, s.permAt[perm] = append(s.perms, perm), at
 			}
-			s.own[i] = append(s.own[i], at)
+			own[k] = at
 		}
+		s.own[i] = own
 		for _, j := range r.Juniors {
 			if at, ok := s.roleAt[j.Role]; ok {
 				s.juniors[i] = append(s.juniors[i], edge{at, j.Mode == Activate})

@@ -82,10 +82,7 @@ func (e *edit) profile(role RoleID) profile {
 
 	p := profile{at: []Instant{e.now}}
 	for _, h := range all {
-		p.at = append(p.at, max(h.during.From, e.now))
-		if h.during.End() < Forever {
-			p.at = append(p.at, h.during.End())
-		}
+		p.at = append(p.at, max(h.during.From, e.now), h.during.End())
 	}
 	slices.Sort(p.at)
 	p.at = slices.Compact(p.at)

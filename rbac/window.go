@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -85,9 +86,6 @@ func meet(a, b []Window) []Window {
 
 // minus returns what of a, sorted and without overlaps, no window of b covers.
 func minus(a, b []Window) []Window {
-	if len(a) == 0 || len(b) == 0 {
-		return a
-	}
 	b = union(b)
 	var out []Window
 	for _, w := range a {
@@ -113,12 +111,7 @@ func union(in []Window) []Window {
 		return in
 	}
 	ws := slices.Clone(in)
-	slices.SortFunc(ws, func(a, b Window) int {
-		if a.From < b.From {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(ws, func(a, b Window) int { return cmp.Compare(a.From, b.From) })
 	out := ws[:1]
 	for _, w := range ws[1:] {
 		last := &out[len(out)-1]

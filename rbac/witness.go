@@ -188,38 +188,55 @@ func (w *reach) cheapest(k int, of []Expr) choice {
 	return out
 }
 
+// past is what somebody held before a change, under the snapshot of that time: another structure, the same
+// rules and duties.
+type past struct {
+	s  *Snapshot
+	hs []holding
+}
+
+// duties returns which duties of r were held at t, as far as v sees.
+func (p past) duties(r *rule, t Instant, v view) bitset {
+	row, out := make(bitset, p.s.width), newBitset(len(p.s.duties))
+	p.s.gather(row, p.hs, t, v)
+	for _, d := range r.duties {
+		if p.s.duties[d].met(row) {
+			out.set(d)
+		}
+	}
+	return out
+}
+
 // witness explains why h, who holds hs, is in conflict with r at t. Duties that before did not hold come
 // first, so that what a change brought is what is shown.
-func (s *Snapshot) witness(r *rule, h Holder, hs []holding, t Instant, before []holding) Witness {
+func (s *Snapshot) witness(r *rule, h Holder, hs []holding, t Instant, before past) Witness {
 	out := Witness{Rule: r.ID}
-	row, was := make(bitset, s.width), make(bitset, s.width)
-	for _, v := range views(nil, before, hs) {
+	row := make(bitset, s.width)
+	for _, v := range views(nil, before.hs, hs) {
 		if v.classes&(1<<r.class) == 0 {
 			continue
 		}
 		if s.gather(row, hs, t, v); s.held(r, row) < r.K {
 			continue
 		}
-		s.gather(was, before, t, v)
-		if len(before) > 0 && s.held(r, was) >= s.held(r, row) {
+		known := before.duties(r, t, v)
+		if known.count() >= s.held(r, row) {
 			continue // in this context nothing is new
 		}
 		w := s.reach(hs, t, v)
-		if v.context > 0 {
-			for i := range hs {
-				if hs[i].context == v.context {
-					out.Context = h.Grants[hs[i].grant].Context
-				}
+		for i := range hs {
+			if hs[i].context == v.context {
+				out.Context = h.Grants[hs[i].grant].Context
 			}
 		}
-		out.Duties = s.minimal(r, w, was, h.Grants)
+		out.Duties = s.minimal(r, w, known, h.Grants)
 		return out
 	}
 	return out
 }
 
-// minimal picks r.K duties and, for each, atoms, so that no atom can be spared.
-func (s *Snapshot) minimal(r *rule, w *reach, was bitset, grants []Grant) []DutyWitness {
+// minimal picks r.K duties, those that are not known first, and, for each, atoms, so that no atom can be spared.
+func (s *Snapshot) minimal(r *rule, w *reach, known bitset, grants []Grant) []DutyWitness {
 	type option struct {
 		duty  int32
 		known bool
@@ -228,7 +245,7 @@ func (s *Snapshot) minimal(r *rule, w *reach, was bitset, grants []Grant) []Duty
 	var options []option
 	for _, d := range r.duties {
 		if c := w.choose(s.duties[d].expr); c.cost < unreachable {
-			options = append(options, option{d, s.duties[d].met(was), c})
+			options = append(options, option{d, known.has(d), c})
 		}
 	}
 	slices.SortStableFunc(options, func(a, b option) int {
@@ -240,11 +257,8 @@ func (s *Snapshot) minimal(r *rule, w *reach, was bitset, grants []Grant) []Duty
 		}
 		return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.duty, b.duty))
 	})
-	options = options[:min(r.K, len(options))]
-	slices.SortFunc(options, func(a, b option) int { return cmp.Compare(a.duty, b.duty) })
-
 	needed := map[Atom]bool{}
-	for _, o := range options {
+	for _, o := range options[:r.K] { // there are as many: the rule is broken
 		for _, a := range o.atoms {
 			needed[a] = true
 		}

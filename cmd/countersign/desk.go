@@ -80,6 +80,9 @@ func named(err error, name string) error {
 
 // holder finds who holds roles: an account, or an application.
 func (d *desk) holder(name string, client bool) (rbac.AccountID, rbac.SubjectID, error) {
+	if id, ok := strings.CutPrefix(name, workloadPrefix); ok { // as in policy files
+		name, client = id, true
+	}
 	if client {
 		k, err := d.tx.Client(d.ctx, auth.ClientID(name))
 		return rbac.AccountID(k.ID), rbac.SubjectID(k.ID), named(err, name)

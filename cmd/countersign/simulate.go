@@ -88,7 +88,6 @@ func (d *desk) imagined(name string) (*rbac.Structure, []rbac.RuleID, error) {
 
 // whoBreaks looks at everybody, a page a transaction.
 func whoBreaks(ctx context.Context, db *store.DB, st *rbac.Structure, rules []rbac.RuleID) (hit []conflictView, people int, err error) {
-	hit = []conflictView{}
 	const page = 500
 	for after, more := rbac.SubjectID(""), true; more; {
 		var found []conflictView
@@ -124,5 +123,5 @@ func whoBreaks(ctx context.Context, db *store.DB, st *rbac.Structure, rules []rb
 		}
 		hit, people, after, more = slices.Concat(hit, found), people+n, last, n == page
 	}
-	return hit, people, nil
+	return orEmpty(hit), people, nil
 }

@@ -9,7 +9,10 @@ import (
 )
 
 // What was just done, said once on the page after it. The cookie holds one of these ids; anything else is not shown.
-var flashes = []string{"flash.password", "flash.session-ended", "flash.sessions-ended", "flash.app-withdrawn"}
+var flashes = []string{
+	"flash.password", "flash.session-ended", "flash.sessions-ended", "flash.app-withdrawn",
+	"flash.passkey-added", "flash.passkey-renamed", "flash.passkey-removed", "flash.totp-added", "flash.totp-removed", "flash.browser-forgotten",
+}
 
 const flashCookie = "flash"
 

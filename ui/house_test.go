@@ -2,6 +2,7 @@ package ui
 
 import (
 	"crypto"
+	"encoding/base64"
 	"html"
 	"io"
 	"log/slog"
@@ -17,6 +18,7 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/auth/oidc"
+	"github.com/countersign-id/countersign/auth/passkey"
 	"github.com/countersign-id/countersign/auth/password"
 	"github.com/countersign-id/countersign/internal/outbound"
 	"github.com/countersign-id/countersign/internal/web"
@@ -39,6 +41,7 @@ type house struct {
 	app    auth.Client
 	secret string
 	noor   auth.Account
+	policy auth.Policy
 
 	mu      sync.Mutex
 	now     time.Time
@@ -92,7 +95,9 @@ func (r *house) build(change []func(*Config)) {
 	must(err)
 	dummy, err := r.hasher.Hash(t.Context(), "nobody knows this one")
 	must(err)
-	signIn := auth.SignIn{Key: make(auth.Secret, 32), Dummy: dummy, Limits: auth.Limits{SourceBurst: 1000, GlobalBurst: 1000}}
+	signIn := auth.SignIn{Key: make(auth.Secret, 32), Dummy: dummy, Limits: auth.Limits{SourceBurst: 1000, GlobalBurst: 1000}, Passkeys: true, Policy: r.policy}
+	party, err := passkey.New(passkey.Config{Issuer: issuer, Name: "Northwind Group"})
+	must(err)
 	pages, err := NewPages(Site{Organisation: "Northwind Group", Host: "id.northwind.example", HTTPS: true}, log)
 	must(err)
 	provider, err := oidc.New(oidc.Config{
@@ -101,7 +106,7 @@ func (r *house) build(change []func(*Config)) {
 	})
 	must(err)
 	cfg := Config{
-		DB: r.db, OIDC: provider, Pages: pages, SignIn: signIn, Passwords: r.hasher, Rules: password.Rules{}, Cookies: web.Cookies{HTTPS: true}, Log: log,
+		DB: r.db, OIDC: provider, Pages: pages, SignIn: signIn, Passwords: r.hasher, Rules: password.Rules{}, Cookies: web.Cookies{HTTPS: true}, Log: log, Passkeys: party,
 		Coalesce: func(e audit.Event) { r.mu.Lock(); defer r.mu.Unlock(); r.strays = append(r.strays, e) },
 		Count:    func(o string) { r.mu.Lock(); defer r.mu.Unlock(); r.counted = append(r.counted, o) },
 	}
@@ -337,4 +342,13 @@ func wantPage(t *testing.T, a answer, status int, parts ...string) {
 			t.Errorf("page lacks %q:\n%s", p, a.body)
 		}
 	}
+}
+
+func decode(t *testing.T, text string) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }

@@ -99,7 +99,7 @@ func used(t *testing.T) (inTemplates, inGo map[string]bool) {
 		if err != nil {
 			return err
 		}
-		stub := map[string]any{"icon": 0, "asset": 0, "initials": 0, "hue": 0, "calm": 0, "eq": 0, "gt": 0, "len": 0}
+		stub := map[string]any{"icon": 0, "asset": 0, "initials": 0, "hue": 0, "calm": 0, "eq": 0, "gt": 0, "len": 0, "or": 0, "and": 0, "not": 0}
 		trees, err := parse.Parse(path, string(b), "", "", stub)
 		if err != nil {
 			return err

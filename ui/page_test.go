@@ -59,8 +59,8 @@ func sheets(to string) []sheet {
 	app := App{Name: "Aurora Finance", Host: "aurora.northwind.example", Privacy: "https://aurora.northwind.example/privacy", Terms: "https://aurora.northwind.example/terms"}
 	bad := App{Name: evil, Host: evil, Privacy: "javascript:alert(1)//" + evil, Terms: "data:text/html," + evil}
 	return []sheet{
-		sheetOf(identifyPage, identifyData{"018f", "", app, "noor.haddad"}, identifyData{evil, evil, bad, evil}),
-		sheetOf(passwordPage, passwordData{"018f", "noor.haddad"}, passwordData{evil, evil}),
+		sheetOf(identifyPage, identifyData{Flow: "018f", App: app, Username: "noor.haddad", Passkeys: true}, identifyData{evil, evil, bad, evil, true, true}),
+		sheetOf(passwordPage, passwordData{"018f", "noor.haddad", true}, passwordData{evil, evil, true}),
 		sheetOf(consentPage, consentData{"018f", app, []scopeLine{
 			{"openid", "id-card", "Know who you are", "An identifier that is yours alone", true, true},
 			{"profile", "user-round", "See your profile", "Noor Haddad, noor.haddad", false, true},
@@ -74,6 +74,23 @@ func sheets(to string) []sheet {
 		sheetOf(faultPage, faultData{"Not found", "There is no such page.", "no-such-page", "search-x", "neutral", 90, "/account"}, faultData{evil, evil, evil, "lock", evil, 1, "javascript:alert(1)"}),
 		sheetOf(againPage, struct{}{}, struct{}{}),
 		sheetOf(setupPage, setupData{"ingrid", "Ingrid Solberg", "ingrid@example.com", 15}, setupData{evil, evil, evil, -1}),
+		sheetOf(secondPage, secondData{"018f", auth.ByCode, []auth.Way{auth.ByPasskey, auth.ByRecovery}, "noor.haddad", app, 30, false, false},
+			secondData{evil, auth.ByRecovery, []auth.Way{auth.ByPasskey, auth.Way(evil)}, evil, bad, 1, true, true}),
+		sheetOf(enrolPage, enrolData{"018f", app, true, true, day, true}, enrolData{evil, bad, true, false, day, true}),
+		sheetOf(enrolCodePage, codeData{"018f", "/login/enrol/totp", "/login/enrol", secretText, qrOf(secretText)}, codeData{evil, "javascript:alert(1)", "javascript:alert(1)", "x", ""}),
+		sheetOf(reauthPage, reauthData{"/account/passkeys/new"}, reauthData{evil}),
+		sheetOf(newKeyPage, newKeyData{}, newKeyData{}),
+		sheetOf(newCodePage, codeData{"", "/account/totp/new", "/account/security", secretText, qrOf(secretText)}, codeData{"", "javascript:alert(1)", "javascript:alert(1)", "x", ""}),
+		sheetOf(recoveryPage, recoveryData{10, someCodes, strings.Join(someCodes, "\n")}, recoveryData{1, nil, ""}),
+		sheetOf(securityPage, securityData{
+			Strength: "good", Next: "second-passkey", Passkeys: true, Code: day, CodeUsed: day, Codes: 10, CodesAt: day, Password: day, Needs: []string{"aal2"},
+			Keys:     []keyLine{{"1", "MacBook Pro", "Apple Passwords", true, day, day, false}, {"2", "YubiKey 5", "", false, day, time.Time{}, true}},
+			Browsers: []browserLine{{"1", "Firefox on Linux", "monitor", "192.0.2.7", day, day, day}},
+			Signals:  signals{"id.northwind.example", "aGFuZGxl", "noor.haddad", "Noor Haddad", `["YQ"]`},
+		}, securityData{
+			Strength: evil, Next: evil, Keys: []keyLine{{evil, evil, "", false, day, day, true}, {evil, evil, "", true, day, day, false}}, Closed: true, Code: day,
+			Browsers: []browserLine{{evil, evil, "laptop", evil, day, day, day}}, Signals: signals{"id.northwind.example", "x", evil, evil, "[]"},
+		}),
 		sheetOf(homePage, homeData{true, day, day, 2, 1}, homeData{}),
 		sheetOf(newPasswordPage, newPasswordData{15}, newPasswordData{1}),
 		sheetOf(sessionsPage, sessionsData{[]sessionLine{
@@ -82,6 +99,19 @@ func sheets(to string) []sheet {
 		sheetOf(appsPage, appsData{[]appLine{{"aurora", "Aurora Finance", []string{"Know who you are", "See your email address", "Keep access while you are away"}, day}, {"ledger", "Ledger", []string{"Know who you are"}, day}}},
 			appsData{[]appLine{{evil, evil, []string{evil, evil}, day}}}),
 	}
+}
+
+const secretText = "JBSW Y3DP EHPK 3PXP QR5T W2LM MFRG GZDF"
+
+var someCodes = []string{"0123-4567-89AB-CDEF", "GHJK-MNPQ-RSTV-WXYZ", "A1B2-C3D4-E5F6-G7H8"}
+
+// qrOf is a code to look at.
+func qrOf(text string) template.HTML {
+	picture, err := qrCode("otpauth://totp/Northwind:noor?secret=" + text)
+	if err != nil {
+		panic(err)
+	}
+	return picture
 }
 
 // frameFor is a frame with everything set that may come from outside.

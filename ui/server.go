@@ -9,13 +9,14 @@ import (
 	"github.com/countersign-id/countersign/audit"
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/auth/oidc"
+	"github.com/countersign-id/countersign/auth/passkey"
 	"github.com/countersign-id/countersign/auth/password"
 	"github.com/countersign-id/countersign/internal/fault"
 	"github.com/countersign-id/countersign/internal/web"
 	"github.com/countersign-id/countersign/store"
 )
 
-// Config is what a Server needs. All fields are required but the last two.
+// Config is what a Server needs. All fields are required but the last three.
 type Config struct {
 	DB        *store.DB
 	OIDC      *oidc.Provider
@@ -25,6 +26,7 @@ type Config struct {
 	Rules     password.Rules // what a new password must be
 	Cookies   web.Cookies
 	Log       *slog.Logger
+	Passkeys  *passkey.Party // nil: there are none here
 
 	// Coalesce takes refusals that reached no account: strangers could fill the disk with them, so they are counted
 	// together. Nil drops them.
@@ -42,6 +44,7 @@ type Server struct {
 	passwords *password.Hasher
 	rules     password.Rules
 	cookies   web.Cookies
+	keys      *passkey.Party
 	coalesce  func(audit.Event)
 	count     func(outcome string)
 	handler   http.Handler
@@ -54,10 +57,12 @@ func New(c Config) (*Server, error) {
 		return nil, errors.New("ui: DB, OIDC, Pages, Passwords and Log are required")
 	case len(c.SignIn.Key) < 32 || c.SignIn.Dummy == "":
 		return nil, errors.New("ui: SignIn needs a key of 32 bytes and a dummy hash")
+	case c.SignIn.Passkeys != (c.Passkeys != nil):
+		return nil, errors.New("ui: SignIn and Passkeys must agree whether there are passkeys")
 	}
 	s := &Server{
 		Pages: c.Pages, db: c.DB, oidc: c.OIDC, signIn: c.SignIn, passwords: c.Passwords, rules: c.Rules, cookies: c.Cookies,
-		coalesce: c.Coalesce, count: c.Count,
+		keys: c.Passkeys, coalesce: c.Coalesce, count: c.Count,
 	}
 	if s.coalesce == nil {
 		s.coalesce = func(audit.Event) {}

@@ -46,7 +46,10 @@ func TestTheSetUpLinkMakesOneAdministrator(t *testing.T) {
 		wantPage(t, fill("ingrid", "ingrid@northwind.example", passphrase), 200, "to manage your account")
 
 		b.submit("/login/identify", "username", "ingrid")
-		wantPage(t, b.submit("/login/password", "password", passphrase), 200, "Hello, Ingrid Solberg")
+		// An administrator needs a second factor from the first day.
+		wantPage(t, b.submit("/login/password", "password", passphrase), 200, "Protect your account")
+		b.enrolsCode()
+		wantPage(t, b.last, 200, "Hello, Ingrid Solberg")
 		again := r.browser()
 		wantPage(t, again.get("/setup?token="+token), http.StatusGone, "does not work any more")
 		if r.events(audit.SetupCompleted) != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
@@ -13,10 +14,25 @@ import (
 
 // Every step of a sign-in has one address. Which step a flow stands at is f.Next()'s to say, and nobody else's: the page of
 // any other answers with the address of that one, and a form of any other changes nothing.
-var stepPaths = map[auth.Step]string{auth.Identify: "/login", auth.Prove: "/login/password", auth.Allow: "/login/consent"}
+var stepPaths = map[auth.Step]string{auth.Identify: "/login", auth.Prove: "/login/password", auth.Enrol: "/login/enrol", auth.Allow: "/login/consent"}
 
-func stepPath(f auth.Flow) string {
-	return stepPaths[f.Next()] + "?flow=" + url.QueryEscape(string(f.ID))
+func stepPath(f auth.Flow) string { return withFlow(pathsAt(f)[0], f) }
+
+// pathsAt are the addresses whose pages a flow may stand at, the proper one first: a second factor has one for each way, and enrolling
+// an authenticator one of its own.
+func pathsAt(f auth.Flow) []string {
+	switch step := f.Next(); step {
+	case auth.Second:
+		var paths []string
+		for _, way := range secondWays(f) {
+			paths = append(paths, wayPaths[way])
+		}
+		return paths
+	case auth.Enrol:
+		return []string{stepPaths[step], "/login/enrol/totp"}
+	default:
+		return []string{stepPaths[step]}
+	}
 }
 
 // stepOrStart is where a browser goes whose form was not the one the flow waits for.
@@ -27,11 +43,14 @@ type identifyData struct {
 	To       string // where that one goes
 	App      App
 	Username string // as typed, or the application's login_hint
+	Passkeys bool   // there are passkeys here
+	Again    bool   // somebody signed in confirms that it is still them
 }
 
 type passwordData struct {
 	Flow     string
 	Username string // as typed; whether an account has it is not said
+	Passkeys bool   // there are passkeys here
 }
 
 var (
@@ -82,7 +101,7 @@ func (s *Server) getStep(step auth.Step) web.Func {
 			return nil
 		case st.flow.Next() == auth.Done:
 			return s.oidc.Finish(w, r, st.flow.ID, false)
-		case st.flow.Next() != step || r.URL.Path != stepPaths[step]:
+		case st.flow.Next() != step || !slices.Contains(pathsAt(st.flow), r.URL.Path):
 			return seeOther(w, stepPath(st.flow))
 		}
 		return s.drawStep(w, r, st, nil)
@@ -99,9 +118,13 @@ func (s *Server) drawStep(w http.ResponseWriter, r *http.Request, st standing, w
 	}
 	switch flow.Next() {
 	case auth.Identify:
-		return identifyPage.draw(w, f, status, identifyData{Flow: string(flow.ID), App: appOf(st), Username: flow.Hint})
+		return identifyPage.draw(w, f, status, identifyData{Flow: string(flow.ID), App: appOf(st), Username: flow.Hint, Passkeys: s.keys != nil, Again: flow.Strict})
 	case auth.Prove:
-		return passwordPage.draw(w, f, status, passwordData{string(flow.ID), flow.Typed})
+		return passwordPage.draw(w, f, status, passwordData{string(flow.ID), flow.Typed, s.keys != nil})
+	case auth.Second:
+		return s.drawSecond(w, r, f, status, st)
+	case auth.Enrol:
+		return s.drawEnrol(w, r, f, status, st)
 	case auth.Allow:
 		return s.drawConsent(w, r, f, status, st)
 	}
@@ -146,7 +169,7 @@ func (s *Server) getOwn(w http.ResponseWriter, r *http.Request) error {
 	if cur.Account.ID != "" {
 		return seeOther(w, to)
 	}
-	return identifyPage.draw(w, s.frame(r), http.StatusOK, identifyData{To: to})
+	return identifyPage.draw(w, s.frame(r), http.StatusOK, identifyData{To: to, Passkeys: s.keys != nil})
 }
 
 // postIdentify notes the name typed. It says nothing about it: the next page is the same for every name.
@@ -184,7 +207,7 @@ func (s *Server) postIdentify(w http.ResponseWriter, r *http.Request) error {
 	case err == nil:
 		return seeOther(w, stepPath(st.flow))
 	case wrong.Is(auth.ErrName) && id == "":
-		return identifyPage.draw(w, s.own(r).redraw(wrong), wrong.Kind.Status(), identifyData{To: to, Username: typed})
+		return identifyPage.draw(w, s.own(r).redraw(wrong), wrong.Kind.Status(), identifyData{To: to, Username: typed, Passkeys: s.keys != nil})
 	case wrong.Is(auth.ErrName):
 		st.flow.Hint, st.flow.Typed = typed, ""
 		return s.drawStep(w, r, st, wrong)

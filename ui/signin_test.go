@@ -419,6 +419,7 @@ func TestAskingForHeadersIssuesNoCode(t *testing.T) {
 				return err
 			}
 			f.Account, f.AuthTime, f.ACR, f.AMR = r.noor.ID, tx.Now(), "aal1", []string{"pwd"}
+			f.Proofs = []auth.Proof{{Way: auth.ByPassword, At: tx.Now()}}
 			if _, err := tx.UpdateFlow(t.Context(), f); err != nil {
 				return err
 			}

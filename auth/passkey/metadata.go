@@ -1,10 +1,14 @@
 package passkey
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"sync"
 
 	"github.com/go-webauthn/webauthn/metadata"
 	"github.com/go-webauthn/webauthn/metadata/providers/memory"
+	"github.com/go-webauthn/x/revoke"
 	"github.com/google/uuid"
 )
 
@@ -15,10 +19,23 @@ const MaxMetadata = 64 << 20
 // there is bad are refused, at registration and at each proof. It returns how many it knows. A blob that does not verify changes nothing.
 func (p *Party) Learn(blob []byte) (int, error) { return p.learn(blob) }
 
+// stayHere keeps the library from fetching lists of revoked certificates by its own HTTP client: nothing leaves but by the guarded one. The
+// certificates that sign the metadata live for a year at most.
+var stayHere = sync.OnceFunc(func() {
+	revoke.HTTPClient = &http.Client{Transport: refusing{}}
+})
+
+type refusing struct{}
+
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("passkey: nothing is fetched here")
+}
+
 func (p *Party) learn(blob []byte, options ...metadata.DecoderOption) (int, error) {
 	if len(blob) > MaxMetadata {
 		return 0, fmt.Errorf("the metadata are larger than %d bytes", MaxMetadata)
 	}
+	stayHere()
 	d, err := metadata.NewDecoder(append(options, metadata.WithIgnoreEntryParsingErrors())...)
 	if err != nil {
 		return 0, err

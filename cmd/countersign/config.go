@@ -77,6 +77,19 @@ type Config struct {
 		Publish time.Duration `key:"keys.publish" def:"24h" doc:"How long a signing key is published before it signs."`
 		Overlap time.Duration `key:"keys.overlap" def:"25h" doc:"How long a signing key stays published after it stopped signing."`
 	}
+	Assurance struct {
+		Administrators string        `key:"assurance.administrators" def:"aal2" doc:"What whoever holds administrative power has to prove: aal2 (two factors), phr (a passkey) or aal3. It cannot be less."`
+		Rules          []string      `key:"assurance.rules" doc:"Who else has to prove what: conditions (group, role, client, network, outside, acr), then level, grace and trust. The strictest rule wins." eg:"role=approver|controller level=aal2 grace=7d"`
+		Trust          time.Duration `key:"assurance.trust" def:"0s" doc:"How long a person may have a browser go without the second factor; 0s: never. No administrator may, and no rule that does not say trust."`
+	}
+	Passkeys struct {
+		Attestation string   `key:"passkeys.attestation" def:"none" doc:"Whether authenticators are asked what they are: none, indirect, direct or enterprise."`
+		Allow       []string `key:"passkeys.allow" doc:"AAGUIDs of the authenticators that may be used; empty: all but those denied." eg:"2fc0579f-8113-47ea-b116-bb5a8db9202a"`
+		Deny        []string `key:"passkeys.deny" doc:"AAGUIDs of authenticators that may not be used."`
+		BoundOnly   bool     `key:"passkeys.bound_only" def:"false" doc:"Refuse passkeys that can be copied between devices."`
+		KnownOnly   bool     `key:"passkeys.known_only" def:"false" doc:"Refuse authenticators that the FIDO metadata do not know. Needs passkeys.metadata and an attestation."`
+		Metadata    string   `key:"passkeys.metadata" doc:"FIDO metadata (MDS3): a file, or an https address that is asked once a day. The start never waits for it." eg:"https://mds3.fidoalliance.org/"`
+	}
 	ShutdownGrace time.Duration `key:"shutdown_grace" def:"10s" doc:"How long requests in progress may take once the server was told to stop."`
 
 	bindAll bool // the compose demo alone: a plain listener on all addresses of a container
@@ -84,6 +97,7 @@ type Config struct {
 	masters [][]byte
 	trusted []netip.Prefix
 	allowed []netip.Prefix
+	policy  auth.Policy
 }
 
 // setting is one field of Config as the file, the environment, flags and the reference see it.
@@ -358,7 +372,7 @@ func (c *Config) check(needs []string) error {
 			return errConfig("master_key", "is not set", "run countersign keygen > master.key and set COUNTERSIGN_MASTER_KEY_FILE=master.key")
 		}
 	}
-	for _, step := range []func() error{c.checkKeys, c.checkIssuer, c.checkNetworks, c.checkBounds} {
+	for _, step := range []func() error{c.checkKeys, c.checkIssuer, c.checkNetworks, c.checkBounds, c.checkAssurance} {
 		if err := step(); err != nil {
 			return err
 		}

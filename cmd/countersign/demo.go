@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/auth/totp"
 	"github.com/countersign-id/countersign/internal/demo"
 	"github.com/countersign-id/countersign/internal/demo/ledger"
 	"github.com/countersign-id/countersign/internal/fault"
@@ -35,12 +36,50 @@ func (c *cli) demoCommand() *cobra.Command {
 			"delegates its sign-in. A second start keeps the data; remove the folder to forget it. None of it exists in serve.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runDemo(cmd.Context(), f) },
 	}
+	cmd.AddCommand(c.demoCode(&f))
+	cmd.PersistentFlags().StringVar(&f.data, "data", "data/demo", "folder of the demo's database and keys")
 	fl := cmd.Flags()
-	fl.StringVar(&f.data, "data", "data/demo", "folder of the demo's database and keys")
 	fl.StringVar(&f.port, "port", "8080", "port of the provider")
 	fl.StringVar(&f.ledgerPort, "ledger-port", "8090", "port of Ledger")
 	fl.BoolVar(&f.bindAll, "bind-all-for-container", false, "listen on all addresses; only for a container published on loopback")
 	return cmd
+}
+
+// demoCode makes `demo code`: the authenticator app of the demo's administrators.
+func (c *cli) demoCode(f *demoFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "code ACCOUNT", Short: "Print the authenticator code of one of the demo's administrators", Args: exactly("one account of the demo"),
+		Example: "  countersign demo code sysadmin",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			cfg, err := c.demoConfig(*f)
+			if err != nil {
+				return err
+			}
+			db, err := store.Open(ctx, cfg.store(c.log(cfg)))
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			var code string
+			err = db.View(ctx, func(tx *store.Tx) error {
+				a, err := findAccount(ctx, tx, args[0])
+				if err != nil {
+					return err
+				}
+				t, err := tx.TOTP(ctx, a.ID)
+				if err != nil {
+					return err
+				}
+				code, err = totp.Code(t.Secret, max(totp.Step(tx.Now()), t.Step+1)) // one that was used is not good again
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return c.print(map[string]any{"code": code}, func(w io.Writer) { fmt.Fprintln(w, code) })
+		},
+	}
 }
 
 func (c *cli) runDemo(ctx context.Context, f demoFlags) error {
@@ -175,5 +214,6 @@ func demoTable(w io.Writer, issuer, ledger string) {
 		fmt.Fprintf(tw, "  %s\t%s\t%s\n", p.Username, p.Name, p.Try)
 	}
 	_ = tw.Flush()
+	fmt.Fprintf(w, "\nAdministrators (%s) need a second factor: 'countersign demo code ACCOUNT' prints their code.\n", strings.Join(demo.Administrators(), ", "))
 	fmt.Fprintf(w, "\nStop with Ctrl-C. The data stay; 'make clean-demo' forgets them.\n")
 }

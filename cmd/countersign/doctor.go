@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ type finding struct {
 }
 
 func (c *cli) doctorCommand() *cobra.Command {
-	var readyAt string
+	var readyAt, account string
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Check the settings, the database and the keys; print what is in force", Args: exactly(),
 		Long: "Check the settings, the database and the keys, and print the security settings in force. Exit code 7 if something is bad.\n" +
@@ -36,7 +35,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			found := append(cfg.findings(), c.storeFindings(cmd.Context(), cfg)...)
+			found := append(cfg.findings(), c.storeFindings(cmd.Context(), cfg, account)...)
 			bad := false
 			for _, f := range found {
 				bad = bad || f.State == "bad"
@@ -53,6 +52,7 @@ func (c *cli) doctorCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&readyAt, "ready", "", "address of a running server, such as http://127.0.0.1:8080")
+	cmd.Flags().StringVar(&account, "account", "", "say what policy asks of this account, by username or id")
 	return cmd
 }
 
@@ -76,9 +76,6 @@ func (c *Config) findings() []finding {
 	default:
 		out = append(out, finding{"issuer", "ok", "https, ended by a proxy"})
 	}
-	if _, err := netip.ParseAddr(c.issuer.Hostname()); err == nil {
-		out = append(out, finding{"passkeys", "note", "the issuer's host is an IP address, which passkeys do not allow: give it a name"})
-	}
 	if c.Password.MinLength < 15 {
 		out = append(out, finding{"passwords", "note", "shorter than 15 characters: only where every person has a second factor"})
 	}
@@ -90,7 +87,7 @@ func (c *Config) findings() []finding {
 }
 
 // storeFindings are what the database tells.
-func (c *cli) storeFindings(ctx context.Context, cfg *Config) []finding {
+func (c *cli) storeFindings(ctx context.Context, cfg *Config, account string) []finding {
 	log := c.log(cfg)
 	all, err := store.MigrationStatus(ctx, cfg.store(log))
 	if err != nil {
@@ -120,7 +117,9 @@ func (c *cli) storeFindings(ctx context.Context, cfg *Config) []finding {
 			return err
 		}
 		out = append(out, keyFindings(keys, tx.Now())...)
-		return nil
+		assured, err := cfg.assuranceFindings(ctx, tx, account)
+		out = append(out, assured...)
+		return err
 	})
 	if err != nil {
 		out = append(out, finding{"database", "bad", fault.From(err).Text})

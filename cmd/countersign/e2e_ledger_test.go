@@ -15,18 +15,27 @@ import (
 // startDemo runs the demo on free ports, in a process of its own.
 func startDemo(t *testing.T) (ledger, issuer string) {
 	t.Helper()
+	ledger, issuer, _ = startDemoWithCodes(t)
+	return ledger, issuer
+}
+
+// startDemoWithCodes is startDemo with what prints an administrator's authenticator code.
+func startDemoWithCodes(t *testing.T) (ledger, issuer string, code func(account string) string) {
+	t.Helper()
 	port, ledgerPort := freePort(t), freePort(t)
 	d := &deployment{t: t, dir: t.TempDir()}
 	p := d.start("demo", "--data", d.dir+"/data", "--port", port, "--ledger-port", ledgerPort)
 	p.waitReady("http://localhost:" + port)
-	return "localhost:" + ledgerPort, "http://localhost:" + port
+	return "localhost:" + ledgerPort, "http://localhost:" + port, func(account string) string {
+		return strings.TrimSpace(d.run("", "demo", "code", account, "--data", d.dir+"/data"))
+	}
 }
 
 // The first end of the project: Ledger delegates its sign-in. On another site than the provider too, because localhost's
 // ports share one and hide mistakes.
 func TestLedgerSignsAPersonIn(t *testing.T) {
 	t.Parallel()
-	ledger, issuer := startDemo(t)
+	ledger, issuer, code := startDemoWithCodes(t)
 	t.Run("on the provider's site", func(t *testing.T) { ledgerStory(t, "http://"+ledger, issuer, "clerk") })
 	t.Run("on another site", func(t *testing.T) {
 		ledgerStory(t, "http://"+strings.Replace(ledger, "localhost", "127.0.0.1", 1), issuer, "approver")
@@ -43,6 +52,9 @@ func TestLedgerSignsAPersonIn(t *testing.T) {
 		b.Press("form[action='/login/identify'] button")
 		b.Fill("#password", demo.Password)
 		b.Press("form[action='/login/password'] button[type=submit]")
+		b.See("身份验证器验证码")
+		b.Fill("#code", code("auditor"))
+		b.Press("form[action='/login/totp'] button[type=submit]")
 		b.See("Ledger")
 		b.Click("form[action='/login/consent'] button:not([formaction])")
 		b.Arrive("http://" + ledger)

@@ -61,7 +61,13 @@ func build(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 	https := cfg.issuer.Scheme == "https"
 	metrics := web.NewMetrics()
 	refusals := &audit.Coalescer{Keys: 60}
-	signIn := auth.SignIn{Limits: cfg.limits(), Sessions: cfg.session(), Key: secrets.throttle, Dummy: dummy}
+	party, err := cfg.passkeys()
+	if err != nil {
+		return nil, err
+	}
+	signIn := auth.SignIn{
+		Limits: cfg.limits(), Sessions: cfg.session(), Key: secrets.throttle, Dummy: dummy, Policy: cfg.policy, Passkeys: party != nil,
+	}
 	pages, err := ui.NewPages(ui.Site{Organisation: cfg.Organisation, Host: cfg.issuer.Host, HTTPS: https, Demo: demo}, log)
 	if err != nil {
 		return nil, err
@@ -77,7 +83,7 @@ func build(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 	}
 	people, err := ui.New(ui.Config{
 		DB: db, OIDC: provider, Pages: pages, SignIn: signIn, Passwords: hasher, Rules: rules,
-		Cookies: web.Cookies{HTTPS: https}, Log: log, Coalesce: refusals.Add, Count: metrics.SignIn,
+		Cookies: web.Cookies{HTTPS: https}, Log: log, Passkeys: party, Coalesce: refusals.Add, Count: metrics.SignIn,
 	})
 	if err != nil {
 		return nil, err
@@ -89,13 +95,20 @@ func build(ctx context.Context, cfg *Config, db *store.DB, log *slog.Logger, dem
 	mux.Handle("/", people)
 	mux.Handle("/oauth2/", provider.Handler())
 	mux.Handle("/.well-known/", provider.Handler())
+	for _, name := range []string{"webauthn", "change-password", "passkey-endpoints"} {
+		mux.Handle("/.well-known/"+name, people)
+	}
 	mux.HandleFunc("GET /livez", live)
 	mux.Handle("GET /readyz", ready(db, ring))
 	frame := web.Frame{Log: log, HTTPS: https, Sources: web.Sources{Trusted: cfg.trusted, ProxyOnly: https && cfg.TLS.Cert == ""}, Metrics: metrics}
 	w := workers{db: db, log: log, ring: ring, logbook: logbook, refusals: refusals, holder: rand.Text()}
+	work := w.all()
+	if party != nil && cfg.Passkeys.Metadata != "" {
+		work = append(work, learnMetadata(cfg, party, log))
+	}
 	return &graph{
 		handler: frame.Handler(mux), metrics: metrics, routes: routeTable(people.Routes(), provider.Routes()),
-		workers: w.all(), close: w.last,
+		workers: work, close: w.last,
 	}, nil
 }
 

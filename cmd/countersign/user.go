@@ -29,7 +29,7 @@ func viewAccount(a auth.Account) accountView {
 }
 
 func (c *cli) userCommand() *cobra.Command {
-	return group("user", "People's accounts", c.userAdd(), c.userList(), c.userState("disable", auth.Disable), c.userState("enable", auth.Enable), c.userSetPassword())
+	return group("user", "People's accounts", c.userAdd(), c.userList(), c.userState("disable", auth.Disable), c.userState("enable", auth.Enable), c.userSetPassword(), c.userPass())
 }
 
 func (c *cli) userAdd() *cobra.Command {
@@ -168,6 +168,44 @@ func (c *cli) userSetPassword() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from standard input")
+	return cmd
+}
+
+// userPass makes `user pass`.
+func (c *cli) userPass() *cobra.Command {
+	var life time.Duration
+	cmd := &cobra.Command{
+		Use: "pass USERNAME", Short: "Issue a temporary pass, by which a person who lost their factors enrols another", Args: exactly("one username or id"),
+		Long: "Issue a temporary pass. After their password its holder types it where a second factor is asked for, once, and enrols a new one.\n" +
+			"It is shown only now; a later one takes its place. The person is told of it.",
+		Example: "  countersign user pass ada --life 2h",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			return c.withStore(ctx, func(_ *Config, db *store.DB) error {
+				secrets, err := deploymentSecrets(ctx, db)
+				if err != nil {
+					return err
+				}
+				var a auth.Account
+				var pass auth.Secret
+				var ends time.Time
+				if err := db.Update(ctx, func(tx *store.Tx) (err error) {
+					if a, err = findAccount(ctx, tx, args[0]); err != nil {
+						return err
+					}
+					pass, ends, err = auth.SignIn{Key: secrets.throttle}.IssuePass(ctx, tx, c.by(), a.ID, life)
+					return err
+				}); err != nil {
+					return err
+				}
+				view := map[string]any{"account": viewAccount(a), "pass": string([]byte(pass)), "ends_at": ends}
+				return c.print(view, func(w io.Writer) {
+					fmt.Fprintf(w, "Temporary pass of %s, until %s:\n\n  %s\n\nIt works once, and is shown only now.\n", a.Username, stamp(ends), string([]byte(pass)))
+				})
+			})
+		},
+	}
+	cmd.Flags().DurationVar(&life, "life", 8*time.Hour, "how long it may be used, at most 72h")
 	return cmd
 }
 

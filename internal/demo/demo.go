@@ -4,9 +4,11 @@ package demo
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/countersign-id/countersign/auth"
+	"github.com/countersign-id/countersign/auth/totp"
 	"github.com/countersign-id/countersign/internal/demo/ledger"
 	"github.com/countersign-id/countersign/rbac"
 	"github.com/countersign-id/countersign/store"
@@ -33,6 +35,19 @@ var People = []Person{
 	{"sysadmin", "Tomás Ferreira", []string{rbac.SystemAdministrator}, "Sign in and look at the account pages."},
 	{"secadmin", "Amara Okafor", []string{rbac.SecurityAdministrator}, "Sign in and look at the account pages."},
 	{"auditor", "Jonas Weber", []string{rbac.Auditor, "ledger-auditor"}, "Open Ledger: reports, and nothing that changes anything."},
+}
+
+// Administrators are the accounts that hold administrative power. Each has an authenticator app from the first start; what policy asks of
+// them it asks here too.
+func Administrators() (names []string) {
+	for _, p := range People {
+		if slices.ContainsFunc(p.Roles, func(role string) bool {
+			return slices.ContainsFunc(rbac.BuiltIn(), func(b rbac.PlainRole) bool { return b.Name == role })
+		}) {
+			names = append(names, p.Username)
+		}
+	}
+	return names
 }
 
 // roles are Ledger's duties as plain named permission sets; the three administrators' are built in.
@@ -84,6 +99,11 @@ func Seed(ctx context.Context, tx *store.Tx, s Setup) (auth.Secret, bool, error)
 		}})
 		if err != nil {
 			return nil, false, err
+		}
+		if slices.Contains(Administrators(), p.Username) {
+			if err := auth.SeedTOTP(ctx, tx, by, a.ID, totp.NewSecret()); err != nil {
+				return nil, false, err
+			}
 		}
 		for _, r := range p.Roles {
 			if err := rbac.AssignRole(ctx, tx, by, string(a.Person), r); err != nil {

@@ -4,10 +4,12 @@
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net"
@@ -43,20 +45,23 @@ var (
 type Config struct {
 	Allow []netip.Prefix // the operator's own private addresses; http is spoken only to loopback ones of these
 	Roots *x509.CertPool // nil: the system's
+	// For what is known to be large, such as the FIDO metadata. Zero: MaxBody and MaxTime.
+	Bytes int64
+	Time  time.Duration
 }
 
 // Client makes calls. It follows no redirects, keeps no cookies or connections, asks no proxy and never tries again.
 type Client struct {
 	secure, plain *http.Client
+	bytes         int64
+	time          time.Duration
 }
 
 // New returns a client for c.
 func New(c Config) *Client {
 	loopback := slices.DeleteFunc(slices.Clone(c.Allow), func(p netip.Prefix) bool { return !p.Addr().IsLoopback() })
-	return &Client{
-		secure: client(guard(c.Allow), c.Roots),
-		plain:  client(only(loopback), nil),
-	}
+	bytes, within := cmp.Or(c.Bytes, MaxBody), cmp.Or(c.Time, MaxTime)
+	return &Client{secure: client(guard(c.Allow), c.Roots, within), plain: client(only(loopback), nil, within), bytes: bytes, time: within}
 }
 
 type control = func(network, address string, _ syscall.RawConn) error
@@ -88,10 +93,10 @@ func only(allow []netip.Prefix) control {
 	}
 }
 
-func client(check control, roots *x509.CertPool) *http.Client {
+func client(check control, roots *x509.CertPool, within time.Duration) *http.Client {
 	dialer := &net.Dialer{Timeout: MaxTime, Control: check}
 	return &http.Client{
-		Timeout:       MaxTime,
+		Timeout:       within,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                  nil, // not from the environment either: a proxy would dial where our check does not see
@@ -113,7 +118,7 @@ func (c *Client) Get(ctx context.Context, rawURL string, accept ...string) ([]by
 	if err != nil {
 		return nil, ErrRefused.Because(err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, MaxTime)
+	ctx, cancel := context.WithTimeout(ctx, c.time)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -134,7 +139,7 @@ func (c *Client) Get(ctx context.Context, rawURL string, accept ...string) ([]by
 		return nil, ErrFailed.Because(err)
 	}
 	defer res.Body.Close()
-	body, err := read(res, accept)
+	body, err := read(res, accept, c.bytes)
 	if err != nil {
 		return nil, ErrFailed.Because(err)
 	}
@@ -184,7 +189,7 @@ func blocked(err error) bool {
 		errors.Is(err, ssrf.ErrProhibitedPort) || errors.Is(err, ssrf.ErrInvalidHostPort)
 }
 
-func read(res *http.Response, accept []string) ([]byte, error) {
+func read(res *http.Response, accept []string, max int64) ([]byte, error) {
 	if res.StatusCode != http.StatusOK {
 		return nil, errors.New("answered " + res.Status)
 	}
@@ -195,12 +200,12 @@ func read(res *http.Response, accept []string) ([]byte, error) {
 	if res.Header.Get("Content-Encoding") != "" {
 		return nil, errors.New("answered with a content encoding")
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, max+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > MaxBody {
-		return nil, errors.New("answered with more than 1 MiB")
+	if int64(len(body)) > max {
+		return nil, fmt.Errorf("answered with more than %d bytes", max)
 	}
 	return body, nil
 }

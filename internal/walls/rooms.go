@@ -51,7 +51,7 @@ var rooms = map[string]room{
 	// The demo's application is somebody else's program: it imports nothing of ours.
 	"internal/demo/ledger": {kind: http},
 	"internal/demo": {ours: []string{
-		"auth", "auth/password", "rbac", "audit", "store", "internal/fault", "internal/demo/ledger",
+		"auth", "auth/password", "auth/totp", "rbac", "audit", "store", "internal/fault", "internal/demo/ledger",
 	}},
 
 	"cmd/countersign": {kind: door, ours: []string{
@@ -102,6 +102,7 @@ var homes = map[string][]string{
 
 	"github.com/pquerna/otp":          {"auth/totp"},
 	"github.com/go-webauthn/webauthn": {"auth/passkey"},
+	"github.com/go-webauthn/x":        {"auth/passkey"}, // only to keep it from fetching
 
 	"html/template":                    {"ui", "internal/demo/ledger"},
 	"github.com/nicksnyder/go-i18n/v2": {"ui"},

@@ -102,7 +102,6 @@ func wellKnown(w http.ResponseWriter, r *http.Request, v any) error {
 		return fault.From(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "public, max-age=3600")
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(b)
 	}

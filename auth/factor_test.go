@@ -393,6 +393,54 @@ func TestATrustedBrowserStandsInAndRaisesNothing(t *testing.T) {
 	})
 }
 
+// sec-S04: trust in a browser ends with the password, with the account, and by its owner, also for a sign-in that is under way.
+func TestTrustInABrowserEndsWithWhatItStoodOn(t *testing.T) {
+	t.Parallel()
+	each(t, func(r *rig) {
+		r.signIn.Policy.Trust = 30 * 24 * time.Hour
+		id := r.account("noor").ID
+		r.app(id)
+		c := r.client("app", auth.Web)
+		step := int64(0)
+		for name, end := range map[string]func(ctx context.Context, tx auth.Tx) error{
+			"its owner": func(ctx context.Context, tx auth.Tx) error {
+				all, err := tx.TrustedBrowsers(ctx, id)
+				if err != nil {
+					return err
+				}
+				return auth.ForgetBrowser(ctx, tx, auth.Current{Account: auth.Account{ID: id}}, all[0].ID, auth.Origin{})
+			},
+			"the password": func(ctx context.Context, tx auth.Tx) error {
+				return auth.SetPassword(ctx, tx, "local:test", id, "is:noor's password")
+			},
+			"the account": func(ctx context.Context, tx auth.Tx) error {
+				return errors.Join(auth.Disable(ctx, tx, "local:test", id), auth.Enable(ctx, tx, "local:test", id))
+			},
+		} {
+			r.clock.Add(time.Minute)
+			b := r.browser()
+			step++
+			f, refused := b.sends(b.upTo(own, "noor"), step, true)
+			wantRefused(t, refused, nil)
+			b.origin.Trust = b.establish(f).Trust
+			b.session = ""
+			waits := b.upTo(demands(c), "noor")
+			wantStep(t, waits, auth.Allow)
+			r.clock.Add(time.Second)
+			r.update(end)
+			b.update(func(ctx context.Context, tx auth.Tx) (err error) {
+				waits, err = auth.AllowScopes(ctx, tx, waits, waits.Offered)
+				return err
+			})
+			wantRefused(t, b.establish(waits).Refused, auth.ErrFlowGone)
+			if f := b.upTo(own, "noor"); f.Next() != auth.Second {
+				t.Errorf("%s: the browser is trusted still", name)
+			}
+			r.update(func(ctx context.Context, tx auth.Tx) error { return auth.Withdraw(ctx, tx, "local:test", id, c.ID) })
+		}
+	})
+}
+
 // The last factor that is needed stays; any other goes, with what it opened.
 func TestTheLastFactorThatIsNeededStays(t *testing.T) {
 	t.Parallel()

@@ -107,6 +107,9 @@ func Disable(ctx context.Context, tx Tx, by string, id AccountID) error {
 	if err != nil {
 		return err
 	}
+	if err := forgetBrowsers(ctx, tx, id, by, whyDisabled, Origin{}); err != nil {
+		return err
+	}
 	err = tx.Record(ctx, audit.Event{Kind: audit.AccountDisabled, Outcome: audit.OK, Actor: by, Subject: id.actor(), Detail: detail})
 	if err != nil {
 		return err

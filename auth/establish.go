@@ -134,6 +134,9 @@ func (p SignIn) Establish(ctx context.Context, tx Tx, f Flow, o Origin) (Establi
 		return Established{}, err
 	}
 	outdated, err := provedBefore(ctx, tx, f, acc)
+	if err == nil && !outdated {
+		outdated, err = waivedNoMore(ctx, tx, f)
+	}
 	switch {
 	case err != nil:
 		return Established{}, err
@@ -165,6 +168,18 @@ func provedBefore(ctx context.Context, tx Tx, f Flow, acc Account) (bool, error)
 	}
 	at := f.Proofs[0].At
 	return pw.ChangedAt.After(at) || acc.UpdatedAt.After(at) || h.Version != f.Version, nil
+}
+
+// waivedNoMore reports whether f's trusted browser is trusted no more.
+func waivedNoMore(ctx context.Context, tx Tx, f Flow) (bool, error) {
+	if f.Waived == "" {
+		return false, nil
+	}
+	b, err := tx.TrustedBrowser(ctx, f.Waived)
+	if fault.Is(err, fault.NotFound) {
+		return true, nil
+	}
+	return b.Account != f.Account, err
 }
 
 func refuseSession(ctx context.Context, tx Tx, f Flow, refused *fault.Error, why string, o Origin) (Established, error) {

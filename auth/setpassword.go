@@ -98,6 +98,9 @@ func replacePassword(ctx context.Context, tx Tx, by string, id AccountID, hash s
 	if err != nil {
 		return err
 	}
+	if err := forgetBrowsers(ctx, tx, id, by, "password-changed", o); err != nil {
+		return err
+	}
 	detail["way"] = "operator"
 	if by == id.actor() {
 		detail["way"] = "self"

@@ -189,3 +189,29 @@ func recordBrowser(ctx context.Context, tx Tx, kind audit.Kind, by string, acc A
 		Detail: map[string]string{"browser": string(id)}, Personal: o.personal(),
 	})
 }
+
+// Falls returns the level that an access token's authentication falls short of, as policy is now (RFC 9470 §3): a person may have got a role
+// since that demands more. What a trusted browser may stand in for, or may be put off, is not demanded here.
+func (p SignIn) Falls(ctx context.Context, tx Tx, s Standing) (string, error) {
+	if !s.Active || s.Account.ID == "" {
+		return "", nil
+	}
+	at, err := authority(ctx, tx, s.Account)
+	if err != nil {
+		return "", err
+	}
+	at.Client = s.Client.ID
+	n := p.Policy.Need(at)
+	if n.Trust > 0 || n.Grace > 0 {
+		return "", nil
+	}
+	for _, level := range slices.Backward(n.Levels) {
+		if level == AAL3 { // a token tells the level that was asked for, not the highest reached
+			level = PHR
+		}
+		if !Meets(level, s.Token.ACR, s.Token.AMR) {
+			return level, nil
+		}
+	}
+	return "", nil
+}

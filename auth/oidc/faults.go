@@ -54,7 +54,7 @@ var wire = map[string]int{
 	"login_required": 400, "consent_required": 400, "interaction_required": 400, "account_selection_required": 400,
 	"request_not_supported": 400, "request_uri_not_supported": 400, "registration_not_supported": 400,
 	"unmet_authentication_requirements": 400,
-	"invalid_token":                     401, "insufficient_scope": 403,
+	"invalid_token":                     401, "insufficient_scope": 403, "insufficient_user_authentication": 401,
 }
 
 // byKind names the faults that have no name of their own over the wire.

@@ -18,6 +18,7 @@ var (
 	errNoToken     = fault.New(fault.Unauthenticated, "token-required", "An access token is required.")
 	errTokenPlace  = fault.New(fault.Malformed, "invalid-request", "Send the access token once, in the Authorization header or in the body of a POST.")
 	errBadToken    = fault.New(fault.Unauthenticated, "invalid-token", "The access token is unknown, expired or revoked.")
+	errLevel       = fault.New(fault.Unauthenticated, "insufficient-user-authentication", "A stronger authentication is required now. Ask for it with acr_values.") // RFC 9470 §3
 	errScopeNeeded = fault.New(fault.Denied, "insufficient-scope", "The access token does not carry the scope openid.")
 )
 
@@ -32,14 +33,17 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	var (
 		who    auth.Standing
 		claims map[string]any
+		short  string // the level that the token falls short of
 	)
 	err = p.standing(ctx, token, func(tx *store.Tx, s auth.Standing) error {
-		who, claims = s, nil
+		who, claims, short = s, nil, ""
 		if mayRead(s, p.issuer) != nil {
 			return nil
 		}
 		claims = personClaims(inUserinfo, s.Client, s.Account, s.Token.Scopes, s.Allowed, s.Grant.Claims)
-		return nil
+		var err error
+		short, err = p.signIn.Falls(ctx, tx, s)
+		return err
 	})
 	if err != nil {
 		return err
@@ -49,6 +53,9 @@ func (p *Provider) userinfo(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := mayRead(who, p.issuer); err != nil {
 		return err
+	}
+	if short != "" {
+		return errLevel.At(short)
 	}
 	claims["sub"] = string(who.Account.ID)
 	p.count(r.Pattern, "ok")
@@ -128,6 +135,9 @@ func (p *Provider) showBearer(w http.ResponseWriter, r *http.Request, f *fault.E
 		name, status = "", http.StatusUnauthorized
 	case status < 500:
 		challenge += `, error="` + name + `", error_description="` + describe(f.Text) + `"`
+	}
+	if f.Is(errLevel) {
+		challenge += `, acr_values="` + f.Field + `"`
 	}
 	if name == "insufficient_scope" {
 		challenge += `, scope="openid"`

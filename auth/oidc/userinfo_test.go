@@ -14,7 +14,30 @@ import (
 
 	"github.com/countersign-id/countersign/auth"
 	"github.com/countersign-id/countersign/internal/fault"
+	"github.com/countersign-id/countersign/store"
+	"github.com/countersign-id/countersign/store/storetest"
 )
+
+// RFC 9470 §3: who got a role that demands more since their token was issued is told which level to ask for; other people's are as they were.
+func TestATokenBelowTheLevelThatPolicyAsksNowIsChallenged(t *testing.T) {
+	t.Parallel()
+	eachEnd(t, func(t *testing.T, e *ends) {
+		ada, bob := e.account("ada"), e.account("bob")
+		s, _ := e.signedIn(ada)
+		other, _ := e.signedIn(bob)
+		c, _ := e.client("app", auth.Web, nil)
+		got, bobs := e.issue(c, s, "openid"), e.issue(c, other, "openid")
+		e.update(func(tx *store.Tx) error { return storetest.Appoint(t.Context(), tx, ada.ID) })
+		w := e.get(userinfoPath, withBearer(got.bearer))
+		challenge := w.Header().Get("WWW-Authenticate")
+		if w.Code != http.StatusUnauthorized || !strings.Contains(challenge, `error="insufficient_user_authentication"`) || !strings.Contains(challenge, `acr_values="aal2"`) {
+			t.Errorf("got %d, %s, %s", w.Code, challenge, w.Body)
+		}
+		if w := e.get(userinfoPath, withBearer(bobs.bearer)); w.Code != http.StatusOK {
+			t.Errorf("another's token: %d", w.Code)
+		}
+	})
+}
 
 // oidc-T6: by GET and by POST, header and form.
 func TestOidcT6Userinfo(t *testing.T) {

@@ -54,6 +54,15 @@ func (b *Browser) See(text string) {
 	b.wait(fmt.Sprintf("the page to show %q", text), func() bool { return strings.Contains(b.Text("body"), text) })
 }
 
+// WaitGone waits until the page holds nothing that the CSS selector describes, and is loaded.
+func (b *Browser) WaitGone(selector string) {
+	b.t.Helper()
+	b.wait("no "+selector, func() bool {
+		gone, err := b.value(fmt.Sprintf("document.readyState === 'complete' && document.querySelector(%q) === null ? 'gone' : ''", selector))
+		return err == nil && gone == "gone"
+	})
+}
+
 // Arrive waits until the address begins with prefix and its page is loaded.
 func (b *Browser) Arrive(prefix string) {
 	b.t.Helper()

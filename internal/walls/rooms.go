@@ -30,7 +30,7 @@ var rooms = map[string]room{
 
 	"auth/password": {ours: []string{"auth", "internal/fault"}},
 	"auth/totp":     {ours: []string{"auth", "internal/fault"}},
-	"auth/passkey":  {kind: http, ours: []string{"auth", "internal/fault"}}, // to close the HTTP client of its library
+	"auth/passkey":  {kind: http, ours: []string{"auth", "internal/fault"}}, // only to keep its library from talking
 
 	"migrations": {},
 	"store":      {ours: []string{"auth", "rbac", "audit", "internal/fault", "migrations"}},

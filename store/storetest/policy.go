@@ -52,3 +52,15 @@ func Role(id rbac.RoleID, permissions ...rbac.Permission) rbac.Op {
 func Assign[ID ~string](tx rbac.Tx, account ID, role rbac.RoleID) rbac.Op {
 	return rbac.Assign{Assignment: rbac.Assignment{ID: rbac.AssignmentID(tx.NewID()), Account: rbac.AccountID(account), Role: role}}
 }
+
+// Appoint makes an account an administrator's: it holds every built-in role.
+func Appoint[ID ~string](ctx context.Context, tx rbac.Tx, account ID) error {
+	if err := rbac.Furnish(ctx, tx, rbac.By{Actor: "local:test"}); err != nil {
+		return err
+	}
+	var ops []rbac.Op
+	for _, r := range rbac.BuiltinRoles() {
+		ops = append(ops, Assign(tx, account, r.ID))
+	}
+	return Policy(ctx, tx, ops...)
+}

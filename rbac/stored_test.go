@@ -38,14 +38,7 @@ func newStored(t *testing.T, cfg store.Config) *stored {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.db.Close() })
-	driver, dsn := "pgx", cfg.Database
-	if path, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
-		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(5000)"
-	}
-	if w.raw, err = sql.Open(driver, dsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { w.raw.Close() })
+	w.raw = rawOf(t, cfg)
 	err = w.db.Update(t.Context(), func(tx *store.Tx) error {
 		ctx := t.Context()
 		for _, a := range rbac.AccountNames(rbac.SmallAccounts()) {
@@ -67,6 +60,21 @@ func newStored(t *testing.T, cfg store.Config) *stored {
 	}
 	w.reset(t)
 	return w
+}
+
+// rawOf opens a database behind the store's back.
+func rawOf(t testing.TB, cfg store.Config) *sql.DB {
+	t.Helper()
+	driver, dsn := "pgx", cfg.Database
+	if path, ok := strings.CutPrefix(cfg.Database, "sqlite:"); ok {
+		driver, dsn = "sqlite", path+"?_pragma=busy_timeout(5000)"
+	}
+	raw, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { raw.Close() })
+	return raw
 }
 
 func (w *stored) exec(t interface{ Fatalf(string, ...any) }, statements ...string) {

@@ -12,15 +12,8 @@ import (
 	"github.com/countersign-id/countersign/internal/rig"
 )
 
-// startDemo runs the demo on free ports, in a process of its own.
-func startDemo(t *testing.T) (ledger, issuer string) {
-	t.Helper()
-	ledger, issuer, _ = startDemoWithCodes(t)
-	return ledger, issuer
-}
-
-// startDemoWithCodes is startDemo with what prints an administrator's authenticator code.
-func startDemoWithCodes(t *testing.T) (ledger, issuer string, code func(account string) string) {
+// startDemo runs the demo on free ports, in a process of its own. code prints an administrator's authenticator code.
+func startDemo(t *testing.T) (ledger, issuer string, code func(account string) string) {
 	t.Helper()
 	port, ledgerPort := freePort(t), freePort(t)
 	d := &deployment{t: t, dir: t.TempDir()}
@@ -35,7 +28,7 @@ func startDemoWithCodes(t *testing.T) (ledger, issuer string, code func(account 
 // ports share one and hide mistakes.
 func TestLedgerSignsAPersonIn(t *testing.T) {
 	t.Parallel()
-	ledger, issuer, code := startDemoWithCodes(t)
+	ledger, issuer, code := startDemo(t)
 	t.Run("on the provider's site", func(t *testing.T) { ledgerStory(t, "http://"+ledger, issuer, "clerk") })
 	t.Run("on another site", func(t *testing.T) {
 		ledgerStory(t, "http://"+strings.Replace(ledger, "localhost", "127.0.0.1", 1), issuer, "approver")

@@ -38,7 +38,7 @@ check: ## run the quick part, in under a minute
 
 .PHONY: bench
 bench: bench-rbac ## print requests per second, latencies and processor time
-	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),3s) ./cmd/countersign ./auth/password ./auth/oidc $(ARGS)
+	$(GO) test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime $(or $(BENCHTIME),3s) ./cmd/countersign ./auth/password ./auth/oidc ./rbac $(ARGS)
 
 .PHONY: bench-rbac
 bench-rbac: ## print what the engine takes, with its aims, beside casbin

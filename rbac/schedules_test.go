@@ -31,7 +31,7 @@ func TestRandomSchedules(t *testing.T) {
 	if os.Getenv("RBAC_MUTANT") != "" {
 		t.Skip("inside a mutant")
 	}
-	count, first := 200, number(t, os.Getenv("COUNTERSIGN_SCHEDULES_FROM"))
+	count, first := 100, number(t, os.Getenv("COUNTERSIGN_SCHEDULES_FROM"))
 	if testing.Short() {
 		count = 50
 	}

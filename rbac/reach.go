@@ -42,7 +42,7 @@ func (st *Structure) after(c Changeset, by By, now Instant) (*Structure, bool) {
 	s.Policy = s.Policy.Clone()
 	e := newEdit(s, by, now)
 	for _, op := range c.Ops {
-		if !aboutPeople(op) && op.apply(e) != nil {
+		if _, people := op.(peopleOp); !people && op.apply(e) != nil {
 			return nil, false
 		}
 	}

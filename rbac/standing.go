@@ -61,24 +61,11 @@ func (e *edit) profile(role RoleID) profile {
 		during  Window
 	}
 	var all []held
-	add := func(a AccountID, w Window) {
+	e.s.holders(role, func(a AccountID, w Window) {
 		if w.End() > e.now {
 			all = append(all, held{e.s.Accounts[a].Subject, w})
 		}
-	}
-	for id := range e.s.assigned[role] {
-		add(e.s.Assignments[id].Account, e.s.Assignments[id].During)
-	}
-	for _, d := range e.s.Delegations {
-		if slices.Contains(d.Roles, role) {
-			add(d.To, d.During)
-		}
-	}
-	for g := range e.s.groupsUnder(role) {
-		for key := range e.s.membersOf[g] {
-			add(key.Account, e.s.Memberships[key].During)
-		}
-	}
+	})
 
 	p := profile{at: []Instant{e.now}}
 	for _, h := range all {
@@ -96,6 +83,31 @@ func (e *edit) profile(role RoleID) profile {
 		p.people = append(p.people, len(people))
 	}
 	return p
+}
+
+// holders calls f for every account that holds role by assignment, by delegation or through a group, and when; ended and future
+// times too.
+func (s *State) holders(role RoleID, f func(AccountID, Window)) {
+	for id := range s.assigned[role] {
+		f(s.Assignments[id].Account, s.Assignments[id].During)
+	}
+	for _, d := range s.Delegations {
+		if slices.Contains(d.Roles, role) {
+			f(d.To, d.During)
+		}
+	}
+	for g := range s.groupsUnder(role) {
+		for key := range s.membersOf[g] {
+			f(key.Account, s.Memberships[key].During)
+		}
+	}
+}
+
+// held reports whether anybody holds role in one of these ways.
+func (s *State) held(role RoleID) bool {
+	found := false
+	s.holders(role, func(AccountID, Window) { found = true })
+	return found
 }
 
 // groupsUnder returns the groups whose members hold role: those that have it and all that are in them.

@@ -69,7 +69,7 @@ func Furnish(ctx context.Context, tx Tx, by By) error {
 
 // structural reports whether c may change the policy itself.
 func (c Changeset) structural() bool {
-	return slices.ContainsFunc(c.Ops, func(op Op) bool { return !aboutPeople(op) })
+	return slices.ContainsFunc(c.Ops, func(op Op) bool { _, people := op.(peopleOp); return !people })
 }
 
 // belongsToAuth reports whether op is only for states in memory: who signs in makes their accounts elsewhere.
@@ -81,18 +81,9 @@ func belongsToAuth(op Op) bool {
 	return false
 }
 
-func aboutPeople(op Op) bool {
-	switch op.(type) {
-	case AddSubject, DeleteSubject, AddAccount, DeleteAccount, LinkAccount, MergeSubjects, SetOwner, Assign, Withdraw, AddMember, RemoveMember,
-		Delegate, Undelegate, Sweep, GrantException, RevokeException, DecideCase:
-		return true
-	}
-	return false
-}
-
 // gatherState reads everybody whom c may touch.
 func gatherState(ctx context.Context, tx Tx, st *Structure, by By, c Changeset) (*State, error) {
-	whom := c.names(st)
+	whom := c.names()
 	if by.Subject != "" {
 		whom.Subjects = append(whom.Subjects, by.Subject)
 	}
@@ -119,9 +110,8 @@ func gatherState(ctx context.Context, tx Tx, st *Structure, by By, c Changeset) 
 		s.Policy = s.Policy.Clone()
 	}
 
-	// Who else holds a role that counts its people.
 	for _, id := range st.limits {
-		if len(s.holdersOf(id)) > 0 {
+		if s.held(id) {
 			limited = append(limited, id)
 		}
 	}
@@ -133,6 +123,11 @@ func gatherState(ctx context.Context, tx Tx, st *Structure, by By, c Changeset) 
 			return nil, err
 		}
 	}
+	return s, s.gatherHolders(ctx, tx, limited, ids)
+}
+
+// gatherHolders reads who else, besides those read already, holds roles that count their people.
+func (s *State) gatherHolders(ctx context.Context, tx Tx, limited []RoleID, read []SubjectID) error {
 	holders := Whom{Roles: limited}
 	for _, r := range limited {
 		for g := range s.groupsUnder(r) {
@@ -141,62 +136,25 @@ func gatherState(ctx context.Context, tx Tx, st *Structure, by By, c Changeset) 
 	}
 	others, err := tx.SubjectsOf(ctx, holders)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	others = slices.DeleteFunc(others, func(id SubjectID) bool { _, there := slices.BinarySearch(ids, id); return there })
-	if rows, err = tx.People(ctx, others); err != nil {
-		return nil, err
+	others = slices.DeleteFunc(others, func(id SubjectID) bool { _, there := slices.BinarySearch(read, id); return there })
+	rows, err := tx.People(ctx, others)
+	if err != nil {
+		return err
 	}
+	snap := s.snap
 	s.Load(rows...)
-	s.snap = st.Snapshot
-	return s, nil
+	s.snap = snap // people change nothing of it
+	return nil
 }
 
 // names returns whom the operations name.
-func (c Changeset) names(st *Structure) Whom {
+func (c Changeset) names() Whom {
 	var w Whom
 	for _, op := range c.Ops {
-		switch o := op.(type) {
-		case AddSubject:
-			w.Subjects = append(w.Subjects, o.Subject.ID, o.Subject.Owner)
-		case DeleteSubject:
-			w.Subjects = append(w.Subjects, o.Subject)
-		case AddAccount:
-			w.Accounts = append(w.Accounts, o.Account.ID)
-			w.Subjects = append(w.Subjects, o.Account.Subject)
-		case DeleteAccount:
-			w.Accounts = append(w.Accounts, o.Account)
-		case LinkAccount:
-			w.Accounts = append(w.Accounts, o.Account)
-			w.Subjects = append(w.Subjects, o.Subject)
-		case MergeSubjects:
-			w.Subjects = append(w.Subjects, o.From, o.Into)
-		case SetOwner:
-			w.Subjects = append(w.Subjects, o.Workload, o.Owner)
-		case Assign:
-			w.Accounts = append(w.Accounts, o.Assignment.Account)
-			w.Assignments = append(w.Assignments, o.Assignment.ID)
-		case Withdraw:
-			w.Assignments = append(w.Assignments, o.Assignment)
-		case AddMember:
-			w.Accounts = append(w.Accounts, o.Membership.Account)
-		case RemoveMember:
-			w.Accounts = append(w.Accounts, o.Account)
-		case Delegate:
-			w.Accounts = append(w.Accounts, o.Delegation.From, o.Delegation.To)
-			w.Delegations = append(w.Delegations, o.Delegation.ID)
-		case Undelegate:
-			w.Delegations = append(w.Delegations, o.Delegation)
-		case GrantException:
-			w.Subjects = append(w.Subjects, o.Exception.Subject)
-			w.Exceptions = append(w.Exceptions, o.Exception.ID)
-		case RevokeException:
-			w.Exceptions = append(w.Exceptions, o.Exception)
-		case DecideCase:
-			w.Subjects = append(w.Subjects, o.Key.Subject)
-		case Sweep:
-			w.Subjects = append(w.Subjects, o.Subjects...)
-			w.Everybody = w.Everybody || o.Subjects == nil
+		if o, ok := op.(peopleOp); ok {
+			o.names(&w)
 		}
 	}
 	return w
@@ -227,24 +185,5 @@ func (st *Structure) limitsIn(c Changeset) []RoleID {
 			s.Load(o.Membership)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(st.limits), func(id RoleID) bool { return len(s.holdersOf(id)) == 0 })
-}
-
-// holdersOf returns the accounts that hold role by assignment, delegation or through a group, at any time, some more than once.
-func (s *State) holdersOf(role RoleID) []AccountID {
-	var out []AccountID
-	for id := range s.assigned[role] {
-		out = append(out, s.Assignments[id].Account)
-	}
-	for _, d := range s.Delegations {
-		if slices.Contains(d.Roles, role) {
-			out = append(out, d.To)
-		}
-	}
-	for g := range s.groupsUnder(role) {
-		for key := range s.membersOf[g] {
-			out = append(out, key.Account)
-		}
-	}
-	return out
+	return slices.DeleteFunc(slices.Clone(st.limits), func(id RoleID) bool { return !s.held(id) })
 }

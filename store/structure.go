@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm/clause"
 
@@ -22,60 +23,63 @@ type policyItemRow struct {
 
 func (policyItemRow) TableName() string { return "policy_items" }
 
-// item makes the document of a row of the policy; false for a row that is none.
+// section is one kind of document: what it is called in the table, and how it is told from the others and read back.
+type section struct {
+	kind string
+	id   func(row any) (string, bool)
+	into func(p rbac.Policy, id string, body []byte) error
+}
+
+// sections are all kinds of document that a policy has.
+var sections = []section{
+	sectionOf("server", func(r rbac.ResourceServer) rbac.ServerID { return r.ID }, func(p rbac.Policy) map[rbac.ServerID]rbac.ResourceServer { return p.Servers }),
+	sectionOf("permission", func(r rbac.PermissionDef) rbac.Permission { return r.ID }, func(p rbac.Policy) map[rbac.Permission]rbac.PermissionDef { return p.Permissions }),
+	sectionOf("scope", func(r rbac.Scope) rbac.ScopeID { return r.ID }, func(p rbac.Policy) map[rbac.ScopeID]rbac.Scope { return p.Scopes }),
+	sectionOf("role", func(r rbac.Role) rbac.RoleID { return r.ID }, func(p rbac.Policy) map[rbac.RoleID]rbac.Role { return p.Roles }),
+	sectionOf("group", func(r rbac.Group) rbac.GroupID { return r.ID }, func(p rbac.Policy) map[rbac.GroupID]rbac.Group { return p.Groups }),
+	sectionOf("duty", func(r rbac.Duty) rbac.DutyID { return r.ID }, func(p rbac.Policy) map[rbac.DutyID]rbac.Duty { return p.Duties }),
+	sectionOf("rule", func(r rbac.Rule) rbac.RuleID { return r.ID }, func(p rbac.Policy) map[rbac.RuleID]rbac.Rule { return p.Rules }),
+	sectionOf("control", func(r rbac.Control) rbac.ControlID { return r.ID }, func(p rbac.Policy) map[rbac.ControlID]rbac.Control { return p.Controls }),
+}
+
+func sectionOf[K ~string, R any](kind string, id func(R) K, of func(rbac.Policy) map[K]R) section {
+	return section{
+		kind: kind,
+		id: func(row any) (string, bool) {
+			r, ok := row.(R)
+			if !ok {
+				return "", false
+			}
+			return string(id(r)), true
+		},
+		into: func(p rbac.Policy, key string, body []byte) error {
+			var r R
+			if err := json.Unmarshal(body, &r); err != nil {
+				return fmt.Errorf("store: read %s %s of the policy: %w", kind, key, err)
+			}
+			of(p)[K(key)] = r
+			return nil
+		},
+	}
+}
+
+// item says which document a row of the policy is; false for a row that is none.
 func item(row any) (kind, id string, ok bool) {
-	switch r := row.(type) {
-	case rbac.ResourceServer:
-		return "server", string(r.ID), true
-	case rbac.PermissionDef:
-		return "permission", string(r.ID), true
-	case rbac.Scope:
-		return "scope", string(r.ID), true
-	case rbac.Role:
-		return "role", string(r.ID), true
-	case rbac.Group:
-		return "group", string(r.ID), true
-	case rbac.Duty:
-		return "duty", string(r.ID), true
-	case rbac.Rule:
-		return "rule", string(r.ID), true
-	case rbac.Control:
-		return "control", string(r.ID), true
+	for _, s := range sections {
+		if id, ok := s.id(row); ok {
+			return s.kind, id, true
+		}
 	}
 	return "", "", false
 }
 
 // into reads the document into p.
 func (r policyItemRow) into(p rbac.Policy) error {
-	body := []byte(r.Body)
-	switch r.Kind {
-	case "server":
-		return entry(body, p.Servers, rbac.ServerID(r.ID))
-	case "permission":
-		return entry(body, p.Permissions, rbac.Permission(r.ID))
-	case "scope":
-		return entry(body, p.Scopes, rbac.ScopeID(r.ID))
-	case "role":
-		return entry(body, p.Roles, rbac.RoleID(r.ID))
-	case "group":
-		return entry(body, p.Groups, rbac.GroupID(r.ID))
-	case "duty":
-		return entry(body, p.Duties, rbac.DutyID(r.ID))
-	case "rule":
-		return entry(body, p.Rules, rbac.RuleID(r.ID))
-	case "control":
-		return entry(body, p.Controls, rbac.ControlID(r.ID))
+	i := slices.IndexFunc(sections, func(s section) bool { return s.kind == r.Kind })
+	if i < 0 {
+		return fmt.Errorf("store: a policy has no %q", r.Kind)
 	}
-	return fmt.Errorf("store: a policy has no %q", r.Kind)
-}
-
-func entry[K comparable, V any](body []byte, m map[K]V, k K) error {
-	var v V
-	if err := json.Unmarshal(body, &v); err != nil {
-		return fmt.Errorf("store: read %v of the policy: %w", k, err)
-	}
-	m[k] = v
-	return nil
+	return sections[i].into(p, r.ID, []byte(r.Body))
 }
 
 // Structure implements rbac.Reader. What this process holds is used while it is of the epoch in the database; else the policy

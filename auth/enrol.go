@@ -361,7 +361,7 @@ func orNoFactor(err error) error {
 
 // needed reports whether an account that holds no more than h could not sign in any more as policy asks, or not at all.
 func (p SignIn) needed(ctx context.Context, tx Tx, acc Account, h holding) (bool, error) {
-	s, err := authority(ctx, tx, acc)
+	s, err := SituationOf(ctx, tx, acc)
 	if err != nil {
 		return false, err
 	}
@@ -535,7 +535,7 @@ func (p SignIn) Protects(ctx context.Context, tx Tx, cur Current) (out Protectio
 		return out, err
 	}
 	out.Password.Hash = ""
-	s, err := authority(ctx, tx, cur.Account)
+	s, err := SituationOf(ctx, tx, cur.Account)
 	if err != nil {
 		return out, err
 	}

@@ -237,9 +237,9 @@ func (p Policy) Fitting(s Situation) (rules []Rule) {
 	return rules
 }
 
-// authority says what an account's roles, groups and power are, as policies look at them. It is the one place here that asks. Power
-// that somebody is only eligible for counts too: whoever may take it up has to be protected before.
-func authority(ctx context.Context, tx Tx, a Account) (s Situation, err error) {
+// SituationOf says what an account's roles, groups and power are, as policies look at them, before it signs in anywhere. It is the
+// one place that asks. Power that somebody is only eligible for counts too: whoever may take it up has to be protected before.
+func SituationOf(ctx context.Context, tx Tx, a Account) (s Situation, err error) {
 	held, err := tx.HeldBy(ctx, rbac.AccountID(a.ID))
 	if err != nil || len(held) == 0 {
 		return s, err
@@ -258,9 +258,4 @@ func authority(ctx context.Context, tx Tx, a Account) (s Situation, err error) {
 	}
 	s.Administers = st.Authority(roles).Over(rbac.Own)
 	return s, nil
-}
-
-// SituationOf is what is known of an account before it signs in anywhere, for those who want to know what applies to it.
-func SituationOf(ctx context.Context, tx Tx, a Account) (Situation, error) {
-	return authority(ctx, tx, a)
 }

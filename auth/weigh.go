@@ -37,7 +37,7 @@ func (p SignIn) again(ctx context.Context, tx Tx, f Flow, acc Account, o Origin)
 
 // weigh says what policy asks of f's account here, what the account can prove itself with, and whether its browser is trusted.
 func (p SignIn) weigh(ctx context.Context, tx Tx, f Flow, acc Account, o Origin) (Flow, error) {
-	s, err := authority(ctx, tx, acc)
+	s, err := SituationOf(ctx, tx, acc)
 	if err != nil {
 		return f, err
 	}
@@ -196,7 +196,7 @@ func (p SignIn) Falls(ctx context.Context, tx Tx, s Standing) (string, error) {
 	if !s.Active || s.Account.ID == "" {
 		return "", nil
 	}
-	at, err := authority(ctx, tx, s.Account)
+	at, err := SituationOf(ctx, tx, s.Account)
 	if err != nil {
 		return "", err
 	}

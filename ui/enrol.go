@@ -229,7 +229,7 @@ func (s *Server) postEnrolKeyOptions(w http.ResponseWriter, r *http.Request) err
 	if err != nil {
 		return err
 	}
-	begun, err := s.beginKey(r.Context(), acc, false)
+	begun, err := s.beginKey(r.Context(), acc)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (s *Server) postEnrolKeyOptions(w http.ResponseWriter, r *http.Request) err
 }
 
 // beginKey begins to make a passkey for an account, which is given a user handle the first time.
-func (s *Server) beginKey(ctx context.Context, acc auth.Account, quietly bool) (passkey.Begun, error) {
+func (s *Server) beginKey(ctx context.Context, acc auth.Account) (passkey.Begun, error) {
 	var who passkey.Person
 	err := s.db.Update(ctx, func(tx *store.Tx) (err error) {
 		if _, err = auth.Hold(ctx, tx, acc.ID); err != nil {
@@ -252,7 +252,7 @@ func (s *Server) beginKey(ctx context.Context, acc auth.Account, quietly bool) (
 	if err != nil {
 		return passkey.Begun{}, err
 	}
-	return s.keys.Create(who, quietly)
+	return s.keys.Create(who)
 }
 
 // createdKey spends the ceremony of owner and verifies what the browser made of it.

@@ -161,17 +161,7 @@ func (s *Server) provePasskey(w http.ResponseWriter, r *http.Request, what strin
 		next, refused, err = s.signIn.SettlePasskey(ctx, tx, st.flow, proof, form.Get("trust") != "", o)
 		return err
 	})
-	switch {
-	case errors.Is(err, auth.ErrStep):
-		return seeOther(w, stepOrStart(st.flow))
-	case err != nil:
-		return err
-	case refused != nil:
-		s.count("refused")
-		return s.refuseHere(w, r, id, refused)
-	}
-	s.count("ok")
-	return s.advance(w, r, next)
+	return s.settled(w, r, st, next, refused, err)
 }
 
 // takeCeremony spends the ceremony of a flow.

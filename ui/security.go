@@ -151,7 +151,7 @@ func (s *Server) postNewKeyOptions(w http.ResponseWriter, r *http.Request, cur a
 	if err := s.db.View(ctx, func(tx *store.Tx) error { return s.signIn.Fresh(ctx, tx, cur) }); err != nil {
 		return err
 	}
-	begun, err := s.beginKey(ctx, cur.Account, false)
+	begun, err := s.beginKey(ctx, cur.Account)
 	if err != nil {
 		return err
 	}

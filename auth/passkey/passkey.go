@@ -165,18 +165,13 @@ func begun(options any, session *webauthn.SessionData) (b Begun, err error) {
 	return b, err
 }
 
-// Create begins to make a passkey for who. quietly asks the browser to make it without a dialogue, as browsers do for somebody who
-// just signed in with a password they keep.
-func (p *Party) Create(who Person, quietly bool) (Begun, error) {
+// Create begins to make a passkey for who.
+func (p *Party) Create(who Person) (Begun, error) {
 	u, err := read(who)
 	if err != nil {
 		return Begun{}, err
 	}
-	mediation := protocol.MediationDefault
-	if quietly {
-		mediation = protocol.MediationConditional
-	}
-	c, s, err := p.current.Load().BeginMediatedRegistration(u, mediation,
+	c, s, err := p.current.Load().BeginRegistration(u,
 		webauthn.WithExclusions(webauthn.Credentials(u.credentials).CredentialDescriptors()),
 		webauthn.WithCredentialParameters(webauthn.CredentialParametersRecommendedL3()),
 		webauthn.WithExtensions(webauthn.WithExtensionCredProps()), webauthn.WithRegistrationOrigin(p.origin))

@@ -63,7 +63,7 @@ func ada() Person {
 func enrolled(t *testing.T, p *Party, d *device) (Person, error) {
 	t.Helper()
 	who := ada()
-	b, err := p.Create(who, false)
+	b, err := p.Create(who)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestAnAnswerHoldsInItsCeremonyAlone(t *testing.T) {
 	if _, err := verify(p, who, two.State, d.proves(t, one)); !Refused(err) {
 		t.Errorf("another ceremony's answer: %v", err)
 	}
-	made := must[Begun](t)(p.Create(ada(), false))
+	made := must[Begun](t)(p.Create(ada()))
 	if _, err := verify(p, who, made.State, d.proves(t, one)); err == nil {
 		t.Error("a proof was taken for a registration's ceremony")
 	}

@@ -48,6 +48,12 @@ func (d *desk) conflict(h rbac.Hit) conflictView {
 	}
 }
 
+// finding is the conflict of somebody with a rule, as it is now.
+func (d *desk) finding(id rbac.SubjectID, f rbac.Finding) conflictView {
+	r := d.Rules[f.Rule]
+	return conflictView{Rule: f.Rule, Level: r.Level, Mode: r.Mode, Person: d.tell(id), During: f.During, Why: d.witness(f.Witness)}
+}
+
 func (d *desk) witness(w rbac.Witness) []pathView {
 	out := []pathView{}
 	for _, duty := range w.Duties {

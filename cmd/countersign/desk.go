@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,14 +20,14 @@ type desk struct {
 	tx  *store.Tx
 	*rbac.Structure
 	now      rbac.Instant
-	accounts map[rbac.AccountID]string
-	people   map[rbac.SubjectID][]string // the usernames of a person's accounts, the oldest first
+	accounts map[rbac.AccountID]auth.Account // those that were read; an application under its id has no username
+	people   map[rbac.SubjectID][]string     // the usernames of a person's accounts, the oldest first
 }
 
 func openDesk(ctx context.Context, tx *store.Tx) (*desk, error) {
 	st, err := tx.Structure(ctx)
 	return &desk{
-		ctx: ctx, tx: tx, Structure: st, now: rbac.At(tx.Now()), accounts: map[rbac.AccountID]string{}, people: map[rbac.SubjectID][]string{},
+		ctx: ctx, tx: tx, Structure: st, now: rbac.At(tx.Now()), accounts: map[rbac.AccountID]auth.Account{}, people: map[rbac.SubjectID][]string{},
 	}, err
 }
 
@@ -117,7 +118,7 @@ func (d *desk) know(ids ...rbac.SubjectID) error {
 	for _, a := range accounts {
 		id := rbac.SubjectID(a.Person)
 		d.people[id] = append(d.people[id], a.Username)
-		d.accounts[rbac.AccountID(a.ID)] = a.Username
+		d.accounts[rbac.AccountID(a.ID)] = a
 	}
 	return nil
 }
@@ -133,12 +134,9 @@ func (d *desk) tell(id rbac.SubjectID) string {
 // tellAccount names an account by its username.
 func (d *desk) tellAccount(id rbac.AccountID) string {
 	if _, known := d.accounts[id]; !known {
-		a, err := d.tx.Account(d.ctx, auth.AccountID(id))
-		if d.accounts[id] = a.Username; err != nil {
-			d.accounts[id] = string(id) // an application
-		}
+		d.accounts[id], _ = d.tx.Account(d.ctx, auth.AccountID(id)) // zero: an application
 	}
-	return d.accounts[id]
+	return cmp.Or(d.accounts[id].Username, string(id))
 }
 
 // state reads people with all they hold, and learns their names.

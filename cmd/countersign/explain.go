@@ -137,7 +137,8 @@ func (c *cli) explainRule(d *desk, h rbac.Holder, id rbac.RuleID) error {
 	var shown conflictView
 	for _, f := range found {
 		fixes, _ := d.Fixes(h, []rbac.RuleID{id}, d.now)
-		shown = conflictView{Rule: id, Level: r.Level, Mode: r.Mode, Person: d.tell(h.Subject), During: f.During, Why: d.witness(f.Witness), Fixes: d.fixes(fixes)}
+		shown = d.finding(h.Subject, f)
+		shown.Fixes = d.fixes(fixes)
 		out["violated"], out["conflict"], out["uncovered"] = true, shown, orEmpty(f.Uncovered)
 	}
 	return c.print(out, func(w io.Writer) {

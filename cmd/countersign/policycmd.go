@@ -167,15 +167,15 @@ func (c *cli) exportCommand() *cobra.Command {
 			var d rbac.Document
 			err := c.withPatience(ctx, policyTime, func(_ *Config, db *store.DB) error {
 				return db.View(ctx, func(tx *store.Tx) error {
-					s, err := standing(ctx, tx, !policyOnly)
+					desk, err := openDesk(ctx, tx)
 					if err != nil {
 						return err
 					}
-					names := people{s: s}
-					if err := names.read(ctx, tx); err != nil {
+					s, err := desk.everybody(!policyOnly)
+					if err != nil {
 						return err
 					}
-					d, err = names.document(rbac.At(tx.Now()))
+					d, err = desk.document(s)
 					return err
 				})
 			})

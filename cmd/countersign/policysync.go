@@ -20,12 +20,11 @@ type synced struct {
 	epoch  uint64   // of the policy it was planned from
 	added  []string // accounts that the file brings
 	result rbac.Result
-	names  people
 
 	conflicts []conflictView
 }
 
-// sync adds the people a document brings, plans the way to it and judges it; with dry nothing of the policy is written. It runs
+// syncPolicy adds the people a document brings, plans the way to it and judges it; with dry nothing of the policy is written. It runs
 // in one transaction with whatever the caller does about the answer.
 func syncPolicy(ctx context.Context, tx *store.Tx, by rbac.By, d rbac.Document, o syncOptions) (synced, error) {
 	var out synced
@@ -40,17 +39,16 @@ func syncPolicy(ctx context.Context, tx *store.Tx, by rbac.By, d rbac.Document, 
 	if d, err = identified(ctx, tx, d); err != nil {
 		return out, err
 	}
-	s, err := standing(ctx, tx, d.HasPeople())
+	desk, err := openDesk(ctx, tx)
 	if err != nil {
 		return out, err
 	}
-	out.names, out.epoch, out.conflicts = people{s: s}, s.Epoch, []conflictView{}
-	if d.HasPeople() {
-		if err := out.names.read(ctx, tx); err != nil {
-			return out, err
-		}
+	s, err := desk.everybody(d.HasPeople())
+	if err != nil {
+		return out, err
 	}
-	out.plan, err = s.Plan(d, rbac.Planner{Now: rbac.At(tx.Now()), NewID: tx.NewID, Account: out.names.account, Subject: out.names.subject})
+	out.epoch, out.conflicts = s.Epoch, []conflictView{}
+	out.plan, err = s.Plan(d, rbac.Planner{Now: desk.now, NewID: tx.NewID, Account: desk.typedAccount, Subject: desk.typed})
 	if err != nil {
 		return out, err
 	}
@@ -65,10 +63,6 @@ func syncPolicy(ctx context.Context, tx *store.Tx, by rbac.By, d rbac.Document, 
 		return out, nil
 	}
 	if out.result, err = rbac.Apply(ctx, tx, by, c); err != nil {
-		return out, err
-	}
-	desk, err := openDesk(ctx, tx)
-	if err != nil {
 		return out, err
 	}
 	out.conflicts, err = desk.conflicts(out.result)
@@ -174,74 +168,38 @@ func identified(ctx context.Context, tx *store.Tx, d rbac.Document) (rbac.Docume
 	})
 }
 
-// standing reads the policy and, where they matter, everybody.
-func standing(ctx context.Context, tx *store.Tx, everybody bool) (*rbac.State, error) {
-	st, err := tx.Structure(ctx)
-	if err != nil || !everybody {
-		return st.State(), err
+// everybody reads the policy and, where a document speaks of people, all of them with their names.
+func (d *desk) everybody(people bool) (*rbac.State, error) {
+	if !people {
+		return d.State(), d.knowOwners()
 	}
-	ids, err := tx.SubjectsOf(ctx, rbac.Whom{Everybody: true})
-	if err != nil {
-		return nil, err
-	}
-	rows, err := tx.People(ctx, ids)
-	return st.State(rows...), err
+	return d.state(rbac.Whom{Everybody: true})
 }
 
-// people gives identifiers their names back.
-type people struct {
-	s        *rbac.State
-	accounts map[auth.AccountID]auth.Account
-	persons  map[auth.PersonID]auth.Account // the first account of each
-}
-
-func (p *people) read(ctx context.Context, tx *store.Tx) error {
-	p.accounts, p.persons = map[auth.AccountID]auth.Account{}, map[auth.PersonID]auth.Account{}
-	for after := auth.AccountID(""); ; {
-		page, err := tx.Accounts(ctx, after, 1000)
-		if err != nil || len(page) == 0 {
-			return err
-		}
-		for _, a := range page {
-			p.accounts[a.ID] = a
-			if _, ok := p.persons[a.Person]; !ok {
-				p.persons[a.Person] = a
-			}
-		}
-		after = page[len(page)-1].ID
+// document is a state as a policy file, sections in the order that Document lists them.
+func (d *desk) document(s *rbac.State) (rbac.Document, error) {
+	file := s.Document(d.now)
+	for i, e := range *file.People {
+		profile := d.accounts[e.Account].Profile
+		(*file.People)[i].Email, (*file.People)[i].Name = profile.Email, profile.Name
 	}
-}
-
-func (p *people) account(id rbac.AccountID) string {
-	if a, ok := p.accounts[auth.AccountID(id)]; ok {
-		return a.Username
-	}
-	return workloadPrefix + string(id)
-}
-
-func (p *people) subject(id rbac.SubjectID) string {
-	if a, ok := p.persons[auth.PersonID(id)]; ok {
-		return a.Username
-	}
-	return workloadPrefix + string(id)
-}
-
-// document is the state as a policy file, sections in the order that Document lists them.
-func (p *people) document(now rbac.Instant) (rbac.Document, error) {
-	d, err := p.s.Document(now).Translate(rbac.Names{
-		Account: func(id rbac.AccountID) (rbac.AccountID, error) { return rbac.AccountID(p.account(id)), nil },
-		Subject: func(id rbac.SubjectID) (rbac.SubjectID, error) { return rbac.SubjectID(p.subject(id)), nil },
+	return file.Translate(rbac.Names{
+		Account: func(id rbac.AccountID) (rbac.AccountID, error) { return rbac.AccountID(d.typedAccount(id)), nil },
+		Subject: func(id rbac.SubjectID) (rbac.SubjectID, error) { return rbac.SubjectID(d.typed(id)), nil },
 	})
-	if err != nil || d.People == nil {
-		return d, err
+}
+
+// typed is how a person, or an application, is named in a file: as tell does, with the prefix that tells the two apart.
+func (d *desk) typed(id rbac.SubjectID) string {
+	if len(d.people[id]) == 0 {
+		return workloadPrefix + string(id)
 	}
-	byName := map[string]auth.Account{}
-	for _, a := range p.accounts {
-		byName[a.Username] = a
+	return d.tell(id)
+}
+
+func (d *desk) typedAccount(id rbac.AccountID) string {
+	if d.accounts[id].Username == "" {
+		return workloadPrefix + string(id)
 	}
-	for i, e := range *d.People {
-		a := byName[string(e.Account)]
-		(*d.People)[i].Email, (*d.People)[i].Name = a.Profile.Email, a.Profile.Name
-	}
-	return d, nil
+	return d.tellAccount(id)
 }

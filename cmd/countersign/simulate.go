@@ -112,8 +112,7 @@ func whoBreaks(ctx context.Context, db *store.DB, st *rbac.Structure, rules []rb
 			for _, id := range ids {
 				for _, rule := range rules {
 					for _, f := range d.FindingsOf(s.Holder(id), rule, d.now) {
-						r := d.Rules[rule]
-						found = append(found, conflictView{Rule: rule, Level: r.Level, Mode: r.Mode, Person: d.tell(id), During: f.During, Why: d.witness(f.Witness)})
+						found = append(found, d.finding(id, f))
 					}
 				}
 			}

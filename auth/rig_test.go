@@ -21,29 +21,11 @@ import (
 	"github.com/countersign-id/countersign/store/storetest"
 )
 
-// clock is a wall clock that stands still until a test moves it.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // rig is a deployment without doors. Passwords are not hashed: "is:x" stands for the hash of x.
 type rig struct {
 	*testing.T
 	db      *store.DB
-	clock   *clock
+	clock   *storetest.Clock
 	signIn  auth.SignIn
 	issuing auth.Issuing
 
@@ -66,7 +48,7 @@ func each(t *testing.T, test func(r *rig)) {
 
 func newRig(t *testing.T, open func(testing.TB, ...func(*store.Config)) *store.DB) *rig {
 	t.Helper()
-	c := &clock{now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
+	c := storetest.NewClock(time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC))
 	var database string
 	db := open(t, func(cfg *store.Config) { cfg.Clock, database = c.Now, cfg.Database })
 	return &rig{

@@ -77,20 +77,7 @@ func many(b *testing.B, cfg store.Config) *store.DB {
 	if st, err = rbac.NewStructure(p, 2); err != nil {
 		b.Fatal(err)
 	}
-	var writes []rbac.Write
-	for _, r := range p.Permissions {
-		writes = append(writes, rbac.Write{New: r})
-	}
-	for _, r := range p.Roles {
-		writes = append(writes, rbac.Write{New: r})
-	}
-	for _, r := range p.Duties {
-		writes = append(writes, rbac.Write{New: r})
-	}
-	for _, r := range p.Rules {
-		writes = append(writes, rbac.Write{New: r})
-	}
-	if err := db.Update(b.Context(), func(tx *store.Tx) error { return tx.Store(b.Context(), st, writes) }); err != nil {
+	if err := db.Update(b.Context(), func(tx *store.Tx) error { return tx.Store(b.Context(), st, storetest.Writes(p)) }); err != nil {
 		b.Fatal(err)
 	}
 	raw := rawOf(b, cfg)

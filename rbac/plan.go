@@ -385,21 +385,21 @@ func differences(a, b any) []string {
 		if before == after {
 			continue
 		}
-		var was, is []any
-		if json.Unmarshal(x[k], &was) == nil && json.Unmarshal(y[k], &is) == nil || isList(x[k]) || isList(y[k]) {
-			json.Unmarshal(x[k], &was) // absent is empty
-			json.Unmarshal(y[k], &is)
-			if line := listDifference(was, is); line != "" {
-				out = append(out, k+":"+line)
-				continue
-			}
+		was, wasList := list(x[k])
+		is, isList := list(y[k])
+		if line := listDifference(was, is); wasList && isList && line != "" {
+			out = append(out, k+":"+line)
+			continue
 		}
 		out = append(out, fmt.Sprintf("%s: %s → %s", k, orNothing(before), orNothing(after)))
 	}
 	return out
 }
 
-func isList(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '[' }
+// list reads a field as a list; one that is absent is an empty one.
+func list(raw json.RawMessage) (items []any, ok bool) {
+	return items, len(raw) == 0 || json.Unmarshal(raw, &items) == nil
+}
 
 func orNothing(s string) string {
 	if s == "" {

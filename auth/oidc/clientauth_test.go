@@ -198,7 +198,7 @@ func TestSecP23RotatedSecret(t *testing.T) {
 		if status(old) != 200 || status(string(fresh)) != 200 {
 			t.Error("both secrets should work while the rotation overlaps")
 		}
-		e.clock.Move(time.Hour)
+		e.clock.Add(time.Hour)
 		if got := status(old); got != 401 {
 			t.Errorf("sec-P23 the old secret after the overlap: %d, want 401", got)
 		}
@@ -509,7 +509,7 @@ func TestOidcT5ClientKeysFollowTheirAddress(t *testing.T) {
 		if got := asks(second, "2"); got != 401 || s.hits.Load() != 1 {
 			t.Errorf("at once: %d after %d fetches, want 401 and none more: unknown kids must not be an amplifier", got, s.hits.Load())
 		}
-		e.clock.Move(time.Minute)
+		e.clock.Add(time.Minute)
 		if got := asks(second, "2"); got != 200 {
 			t.Errorf("oidc-T5 the new key a minute later: %d, want 200", got)
 		}
@@ -525,16 +525,16 @@ func TestOidcT5ClientKeysFollowTheirAddress(t *testing.T) {
 
 		// A server that is down does not shut the client out at once, but in the end it does.
 		s.serve(nil)
-		e.clock.Move(setFresh)
+		e.clock.Add(setFresh)
 		if got := asks(second, "2"); got != 200 {
 			t.Errorf("while its server is down: %d, want 200", got)
 		}
-		e.clock.Move(setUsable)
+		e.clock.Add(setUsable)
 		if got := asks(second, "2"); got != 401 {
 			t.Errorf("an hour later: %d, want 401", got)
 		}
 		s.serve(setOf(second.Public(), "2", "sig"))
-		e.clock.Move(time.Minute)
+		e.clock.Add(time.Minute)
 		if got := asks(second, "2"); got != 200 {
 			t.Errorf("when its server is back: %d, want 200", got)
 		}

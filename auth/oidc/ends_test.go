@@ -37,7 +37,7 @@ type ends struct {
 	db    *store.DB
 	keys  *Keyring
 	p     *Provider
-	clock *clock
+	clock *storetest.Clock
 	pages *recorder
 
 	mu     sync.Mutex
@@ -60,7 +60,7 @@ var databases = map[string]func(testing.TB, ...func(*store.Config)) *store.DB{
 	"sqlite": storetest.Open, "postgres": storetest.OpenPostgres,
 }
 
-func newEnds(t *testing.T, db *store.DB, c *clock) *ends {
+func newEnds(t *testing.T, db *store.DB, c *storetest.Clock) *ends {
 	t.Helper()
 	e := &ends{t: t, db: db, clock: c, pages: &recorder{}}
 	e.keys = newTestKeyring(t, db, nil)
@@ -101,17 +101,9 @@ func (e *ends) coalesced(kind audit.Kind) int {
 	return n
 }
 
-// clock is a clock that stands until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
+func newClock() *storetest.Clock {
+	return storetest.NewClock(time.Now().UTC().Truncate(time.Second))
 }
-
-func newClock() *clock { return &clock{now: time.Now().UTC().Truncate(time.Second)} }
-
-func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
-
-func (c *clock) Move(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
 
 // rsaKeys are shared by the tests of this binary, because making one takes long. A keyring takes each at most once.
 var rsaKeys struct {

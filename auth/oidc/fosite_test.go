@@ -24,7 +24,7 @@ func TestFosite5NothingAboutTheSignInIsMadeUp(t *testing.T) {
 		b := r.browser()
 		b.code(r.ask(r.app))
 		signedIn := r.clock.Now()
-		r.clock.Move(time.Minute)
+		r.clock.Add(time.Minute)
 		for name, acr := range map[string]string{"none asked": "", "unknown": "urn:mace:gold 0", "known": "aal1", "the weakest of several": "aal2 aal1"} {
 			id := claimsOf(t, r.tokensOf(r.app, b.code(r.ask(r.app, "acr_values", acr)))["id_token"])
 			if id["acr"] != "aal1" || id["auth_time"] != float64(signedIn.Unix()) || id["rat"] != nil {
@@ -53,7 +53,7 @@ func TestFosite6RequestObjectsAreNeverIgnored(t *testing.T) {
 func TestFosite17EveryIDTokenIsMadeAnew(t *testing.T) {
 	eachRig(t, func(t *testing.T, r *rig) {
 		first := r.tokensOf(r.app, r.browser().code(r.ask(r.app, "scope", everything)))
-		r.clock.Move(time.Minute)
+		r.clock.Add(time.Minute)
 		second := decode(t, r.refresh(r.app, first["refresh_token"].(string)))
 		was, is := claimsOf(t, first["id_token"]), claimsOf(t, second["id_token"])
 		if is["iat"] != was["iat"].(float64)+60 || is["exp"] != was["exp"].(float64)+60 || is["at_hash"] == was["at_hash"] {

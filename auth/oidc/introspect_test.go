@@ -156,7 +156,7 @@ func TestSecP42IntrospectionIsLive(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(e *ends, s auth.Session, got tokens) error{
 		"expiry": func(e *ends, _ auth.Session, got tokens) error {
-			e.clock.Move(got.access.Ends.Sub(e.clock.Now()))
+			e.clock.Add(got.access.Ends.Sub(e.clock.Now()))
 			return nil
 		},
 		"the grant ended": func(e *ends, _ auth.Session, got tokens) error {
@@ -375,11 +375,11 @@ func TestStoreTimeIsTheOnlyClock(t *testing.T) {
 		s, _ := e.signedIn(e.account("ada"))
 		c, secret := e.client("app", auth.Web, nil)
 		got := e.issue(c, s, "openid")
-		e.clock.Move(got.access.Ends.Sub(e.clock.Now()) - time.Second)
+		e.clock.Add(got.access.Ends.Sub(e.clock.Now()) - time.Second)
 		if decode(t, e.introspects(got.bearer, "app", secret))["active"] != true {
 			t.Error("a token is over a second before its end")
 		}
-		e.clock.Move(time.Second)
+		e.clock.Add(time.Second)
 		if decode(t, e.introspects(got.bearer, "app", secret))["active"] != false {
 			t.Error("a token counts at the instant it ends")
 		}

@@ -151,7 +151,7 @@ func TestSecF13OidcT7KeysTurnOver(t *testing.T) {
 		ctx, policy := t.Context(), testPolicy()
 		turn := func(d time.Duration) {
 			t.Helper()
-			e.clock.Move(d)
+			e.clock.Add(d)
 			if err := e.keys.Turn(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +209,7 @@ func TestSecP27RetiredAndRevokedKeys(t *testing.T) {
 		if _, _, err := e.keys.Verify(ctx, access, ForAccess); err != nil {
 			t.Errorf("rotation ended a token: %v", err)
 		}
-		e.clock.Move(policy.Overlap)
+		e.clock.Add(policy.Overlap)
 		if err := e.keys.Turn(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +284,7 @@ func TestSecF13RotationUnderLoad(t *testing.T) {
 	eachEnd(t, func(t *testing.T, e *ends) {
 		ctx := t.Context()
 		policy := testPolicy()
-		e.clock.Move(policy.Life - policy.Publish)
+		e.clock.Add(policy.Life - policy.Publish)
 		if err := e.keys.Turn(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -317,7 +317,7 @@ func TestSecF13RotationUnderLoad(t *testing.T) {
 				}
 			})
 		}
-		e.clock.Move(policy.Publish)
+		e.clock.Add(policy.Publish)
 		if err := e.keys.Turn(ctx); err != nil {
 			t.Error(err)
 		}

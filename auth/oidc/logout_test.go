@@ -36,7 +36,7 @@ func TestOidcL2Logout(t *testing.T) {
 			{"without state", c.PostLogoutURIs[0], "", c.PostLogoutURIs[0], nil},
 			{"an address with a query", c.PostLogoutURIs[1], "x", c.PostLogoutURIs[1] + "&state=x", nil},
 			{"with client_id", c.PostLogoutURIs[0], "", c.PostLogoutURIs[0], func(v url.Values) { v.Set("client_id", "app") }},
-			{"with a hint that expired", c.PostLogoutURIs[0], "", c.PostLogoutURIs[0], func(url.Values) { e.clock.Move(20 * time.Minute) }},
+			{"with a hint that expired", c.PostLogoutURIs[0], "", c.PostLogoutURIs[0], func(url.Values) { e.clock.Add(20 * time.Minute) }},
 		} {
 			s, cookie := e.signedIn(ada)
 			got := e.issue(c, s, "openid", "offline_access")
@@ -269,7 +269,7 @@ func TestLogoutWithoutASession(t *testing.T) {
 			t.Errorf("a request without the cookie is answered with %v", w.Header())
 		}
 		s, cookie := e.signedIn(e.account("ada"))
-		e.clock.Move(2 * time.Hour)
+		e.clock.Add(2 * time.Hour)
 		if w := e.leaves(cookie, nil); w.Code != http.StatusOK || e.pages.last != "signed-out" {
 			t.Errorf("a session past its idle end: %d %q", w.Code, e.pages.last)
 		}

@@ -41,7 +41,7 @@ func TestOidcA8AuthenticationIsAsNewAsAsked(t *testing.T) {
 		b.code(r.ask(r.app))
 		session := b.cookies["__Host-session"]
 		before := r.clock.Now()
-		r.clock.Move(10 * time.Second)
+		r.clock.Add(10 * time.Second)
 
 		authTime := func(code string) time.Time {
 			id := claimsOf(t, r.tokensOf(r.app, code)["id_token"])
@@ -74,7 +74,7 @@ func TestOidcA8AuthenticationIsAsNewAsAsked(t *testing.T) {
 				t.Errorf("%s: the session kept its token through a new proof", name)
 			}
 			session = b.cookies["__Host-session"]
-			r.clock.Move(10 * time.Second)
+			r.clock.Add(10 * time.Second)
 		}
 		wantTold(t, b.authorize(r.ask(r.app, "prompt", "none", "max_age", "5")), "login_required")
 		wantTold(t, b.authorize(r.ask(r.app, "prompt", "none", "max_age", "0")), "login_required")

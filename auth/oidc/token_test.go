@@ -86,7 +86,7 @@ func TestSecP04P05P08WhatBurnsACode(t *testing.T) {
 		})
 		t.Run("a code that is over", func(t *testing.T) {
 			code := b.code(r.ask(r.app))
-			r.clock.Move(60 * time.Second)
+			r.clock.Add(60 * time.Second)
 			wantError(t, r.tokenCall(r.app, r.exchangeForm(r.app, code)), http.StatusBadRequest, "invalid_grant")
 		})
 		_ = other
@@ -181,18 +181,18 @@ func TestSecP35RefreshingEnds(t *testing.T) {
 		}
 		token := start()
 		for range 6 { // used all the time, and over after an hour all the same
-			r.clock.Move(9*time.Minute + 59*time.Second)
+			r.clock.Add(9*time.Minute + 59*time.Second)
 			w := call(token)
 			if w.Code != http.StatusOK {
 				t.Fatalf("refresh answered %s", w.Body)
 			}
 			token = decode(t, w)["refresh_token"].(string)
 		}
-		r.clock.Move(6 * time.Second)
+		r.clock.Add(6 * time.Second)
 		wantError(t, call(token), http.StatusBadRequest, "invalid_grant")
 
 		token = start()
-		r.clock.Move(10 * time.Minute)
+		r.clock.Add(10 * time.Minute)
 		wantError(t, call(token), http.StatusBadRequest, "invalid_grant")
 	})
 }
@@ -270,7 +270,7 @@ func TestALostResponseWithinTheLeeway(t *testing.T) {
 
 		first := start()
 		lost, _ := call(first) // this response never arrives
-		r.clock.Move(9 * time.Second)
+		r.clock.Add(9 * time.Second)
 		retried, code := call(first)
 		if code != http.StatusOK || retried["refresh_token"] == lost["refresh_token"] {
 			t.Fatalf("a retry within the leeway: %d %v", code, retried)
@@ -284,7 +284,7 @@ func TestALostResponseWithinTheLeeway(t *testing.T) {
 
 		first = start()
 		call(first)
-		r.clock.Move(10 * time.Second)
+		r.clock.Add(10 * time.Second)
 		if got, code := call(first); code != http.StatusBadRequest || got["error"] != "invalid_grant" {
 			t.Errorf("a retry after the leeway: %d %v", code, got)
 		}

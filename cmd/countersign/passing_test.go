@@ -16,24 +16,6 @@ import (
 	"github.com/countersign-id/countersign/store/storetest"
 )
 
-// movedClock is a clock that a test moves.
-type movedClock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *movedClock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *movedClock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 // ledgerPolicy is two roles that a rule keeps apart.
 func ledgerPolicy(mode rbac.Mode) []rbac.Op {
 	return []rbac.Op{
@@ -92,7 +74,7 @@ func countEvents(t *testing.T, db *store.DB, kind audit.Kind) int {
 // rbac-G17: when an exception ends its case opens again, by the server alone; and the alarm is raised.
 func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 	t.Parallel()
-	eachClock(t, func(t *testing.T, db *store.DB, clock *movedClock) {
+	eachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		var log strings.Builder
 		w := workers{db: db, log: slog.New(slog.NewTextHandler(&log, nil)), conflicts: &conflictFigures{}}
 		pass := func() {
@@ -104,7 +86,7 @@ func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 			}
 		}
 		ada, bob := addPerson(t, db, "ada"), addPerson(t, db, "bob")
-		ends := rbac.At(clock.now().Add(time.Hour))
+		ends := rbac.At(clock.Now().Add(time.Hour))
 		applied(t, db, func(*store.Tx) []rbac.Op { return ledgerPolicy(rbac.Block) })
 		applied(t, db, func(tx *store.Tx) []rbac.Op {
 			return []rbac.Op{
@@ -124,7 +106,7 @@ func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 
 		// Time passes and nothing happens: nothing is recorded, however often it is looked at.
 		for range 3 {
-			clock.add(10 * time.Minute)
+			clock.Add(10 * time.Minute)
 			pass()
 		}
 		if n := countEvents(t, db, audit.ViolationFound); n != found {
@@ -135,10 +117,10 @@ func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 		applied(t, db, func(*store.Tx) []rbac.Op {
 			return []rbac.Op{rbac.RevokeException{Exception: "x"}, rbac.GrantException{Exception: rbac.Exception{
 				ID: "y", Rule: "R1", Version: 1, Subject: rbac.SubjectID(ada.Person), Approvers: []rbac.SubjectID{rbac.SubjectID(bob.Person)},
-				During: rbac.Window{From: rbac.At(clock.now()), To: ends - 600_000_000},
+				During: rbac.Window{From: rbac.At(clock.Now()), To: ends - 600_000_000},
 			}}}
 		})
-		clock.add(21 * time.Minute)
+		clock.Add(21 * time.Minute)
 		pass()
 		if k := caseOfR1(t, db, ada); k.State != rbac.CaseOpen || k.Reopened == 0 {
 			t.Errorf("rbac-G17 got %+v, want that the case is open again", k)
@@ -148,7 +130,7 @@ func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 		}
 
 		// And once the roles end the case is closed.
-		clock.add(20 * time.Minute)
+		clock.Add(20 * time.Minute)
 		pass()
 		if k := caseOfR1(t, db, ada); k.State != rbac.CaseResolved {
 			t.Errorf("got %+v, want that the case is closed", k)
@@ -160,12 +142,12 @@ func TestExceptionsThatEndOpenTheirCases(t *testing.T) {
 }
 
 // eachClock runs test on both databases, under a clock that it moves.
-func eachClock(t *testing.T, test func(t *testing.T, db *store.DB, clock *movedClock)) {
+func eachClock(t *testing.T, test func(t *testing.T, db *store.DB, clock *storetest.Clock)) {
 	for name, open := range map[string]func(testing.TB, ...func(*store.Config)) *store.DB{"sqlite": storetest.Open, "postgres": storetest.OpenPostgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			clock := &movedClock{at: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)}
-			test(t, open(t, func(cfg *store.Config) { cfg.Clock = clock.now }), clock)
+			clock := storetest.NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC))
+			test(t, open(t, func(cfg *store.Config) { cfg.Clock = clock.Now }), clock)
 		})
 	}
 }
@@ -173,8 +155,8 @@ func eachClock(t *testing.T, test func(t *testing.T, db *store.DB, clock *movedC
 // Replicas share the work: each step is taken once, and everybody is looked at once a day.
 func TestReplicasShareWhatTimeBrings(t *testing.T) {
 	t.Parallel()
-	eachClock(t, func(t *testing.T, db *store.DB, clock *movedClock) {
-		start := rbac.At(clock.now())
+	eachClock(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		start := rbac.At(clock.Now())
 		applied(t, db, func(*store.Tx) []rbac.Op { return ledgerPolicy(rbac.Record) })
 		const people = 9
 		for i := range people {
@@ -195,9 +177,9 @@ func TestReplicasShareWhatTimeBrings(t *testing.T) {
 			}
 			return p
 		}
-		clock.add(time.Second)
+		clock.Add(time.Second)
 		step() // the first sets the mark
-		clock.add(5 * time.Minute)
+		clock.Add(5 * time.Minute)
 		var mu sync.Mutex
 		looked := 0
 		var all sync.WaitGroup

@@ -7,24 +7,30 @@ import (
 	"github.com/countersign-id/countersign/store"
 )
 
-// clock is a clock that a test moves.
-type clock struct {
+// Clock is a clock that stands still until a test moves it.
+type Clock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-func newClock() *clock { return &clock{at: time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)} }
+// NewClock returns a clock that shows at.
+func NewClock(at time.Time) *Clock { return &Clock{at: at} }
 
-func (c *clock) now() time.Time {
+func newClock() *Clock { return NewClock(time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)) }
+
+// Now is what the clock shows.
+func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
 }
 
-func (c *clock) add(d time.Duration) {
+// Add moves the clock.
+func (c *Clock) Add(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = c.at.Add(d)
 }
 
-func (c *clock) use(cfg *store.Config) { cfg.Clock = c.now }
+// Use makes a store go by the clock.
+func (c *Clock) Use(cfg *store.Config) { cfg.Clock = c.Now }

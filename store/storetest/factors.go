@@ -88,7 +88,7 @@ var factors = []promise{
 	// RFC 6238 §5.2: a code is accepted once; sec-M04: so many guesses and no more.
 	{"keeps an authenticator, spends a step once and never an earlier one, and counts only guesses that fail", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		o := filled[auth.TOTP]()
 		o.Account, o.Failed, o.FailedAt, o.Step = account(t, db, "a").ID, 0, time.Time{}, 100
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -121,9 +121,9 @@ var factors = []promise{
 		guess(true) // the one before did not fail
 		guess(true)
 		guess(false)
-		clock.add(time.Hour - time.Microsecond)
+		clock.Add(time.Hour - time.Microsecond)
 		guess(false)
-		clock.add(time.Microsecond)
+		clock.Add(time.Microsecond)
 		guess(true)
 		guess(true)
 		guess(false)
@@ -167,9 +167,9 @@ var factors = []promise{
 	}},
 	{"keeps every field of a trusted browser until it ends, and turns its token over once", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		b := filled[auth.TrustedBrowser]()
-		b.Account, b.Ends = account(t, db, "a").ID, clock.now().Add(time.Hour)
+		b.Account, b.Ends = account(t, db, "a").ID, clock.Now().Add(time.Hour)
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddTrustedBrowser(ctx, b) })
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			got, err := tx.TrustedBrowser(ctx, b.ID)
@@ -186,7 +186,7 @@ var factors = []promise{
 			same(t, all, []auth.TrustedBrowser{next})
 			return errors.Join(err, err2, err3, err4, err5)
 		})
-		clock.add(time.Hour)
+		clock.Add(time.Hour)
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			all, err := tx.TrustedBrowsers(ctx, b.Account)
 			_, err2 := tx.TrustedBrowser(ctx, b.ID)
@@ -200,7 +200,7 @@ var factors = []promise{
 	}},
 	{"has one pass of an account, the last, spent once and in time", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		a, b := account(t, db, "a").ID, account(t, db, "b").ID
 		put := func(hash string) {
 			update(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -224,15 +224,15 @@ var factors = []promise{
 		spend(a, "2", true)
 		spend(a, "2", false)
 		put("3")
-		clock.add(time.Hour)
+		clock.Add(time.Hour)
 		spend(a, "3", false)
 	}},
 	{"has one ceremony of an owner, the last, taken once and in time", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		c := filled[auth.Ceremony]()
 		put := func() {
-			c.Ends = clock.now().Add(time.Minute)
+			c.Ends = clock.Now().Add(time.Minute)
 			update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCeremony(ctx, c) })
 		}
 		take := func(owner string, want bool) {
@@ -260,7 +260,7 @@ var factors = []promise{
 		take(c.Owner, true)
 		take(c.Owner, false)
 		put()
-		clock.add(time.Minute)
+		clock.Add(time.Minute)
 		take(c.Owner, false)
 		view(t, db, func(ctx context.Context, tx *store.Tx) error {
 			if _, err := tx.Ceremony(ctx, c.Owner); !errors.Is(err, auth.ErrCeremony) {

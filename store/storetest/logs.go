@@ -120,7 +120,7 @@ var logs = []promise{
 	}},
 	{"gives a lease to one holder until it expires or is released", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		hold := func(holder string) (held bool) {
 			update(t, db, func(ctx context.Context, tx *store.Tx) (err error) {
 				held, err = tx.HoldLease(ctx, "l", holder, tx.Now().Add(time.Minute))
@@ -138,7 +138,7 @@ var logs = []promise{
 		if !hold("one") || hold("two") || !hold("one") || !has("one") || has("two") {
 			t.Error("the first has it, and may renew it")
 		}
-		clock.add(time.Minute)
+		clock.Add(time.Minute)
 		if has("one") || !hold("two") || hold("one") {
 			t.Error("the second has it when it expired")
 		}

@@ -34,35 +34,6 @@ func everyItem() rbac.Policy {
 	return p
 }
 
-func writesOf(p rbac.Policy) (out []rbac.Write) {
-	add := func(row any) { out = append(out, rbac.Write{New: row}) }
-	for _, r := range p.Servers {
-		add(r)
-	}
-	for _, r := range p.Permissions {
-		add(r)
-	}
-	for _, r := range p.Scopes {
-		add(r)
-	}
-	for _, r := range p.Roles {
-		add(r)
-	}
-	for _, r := range p.Groups {
-		add(r)
-	}
-	for _, r := range p.Duties {
-		add(r)
-	}
-	for _, r := range p.Rules {
-		add(r)
-	}
-	for _, r := range p.Controls {
-		add(r)
-	}
-	return out
-}
-
 // policies: who may hold what.
 var policies = []promise{
 	{"keeps every field of the policy, for every process, and forgets what is dropped", func(t *testing.T, open opener) {
@@ -78,7 +49,7 @@ var policies = []promise{
 		if err != nil {
 			t.Fatal(err)
 		}
-		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Store(ctx, st, writesOf(p)) })
+		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Store(ctx, st, Writes(p)) })
 		for _, db := range []*store.DB{db, other} {
 			view(t, db, func(ctx context.Context, tx *store.Tx) error {
 				got, err := tx.Structure(ctx)
@@ -92,7 +63,7 @@ var policies = []promise{
 		empty, _ := rbac.NewStructure(rbac.NewPolicy(), 8)
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			var gone []rbac.Write
-			for _, w := range writesOf(p) {
+			for _, w := range Writes(p) {
 				gone = append(gone, rbac.Write{Old: w.New})
 			}
 			return tx.Store(ctx, empty, gone)
@@ -109,7 +80,7 @@ var policies = []promise{
 		db := open()
 		st, _ := rbac.NewStructure(everyItem(), 7)
 		err := db.Update(t.Context(), func(tx *store.Tx) error {
-			first := tx.Store(t.Context(), st, writesOf(st.Policy))
+			first := tx.Store(t.Context(), st, Writes(st.Policy))
 			again := tx.LockPolicy(t.Context(), true) // as a second change in the same transaction does
 			mine, err := tx.Structure(t.Context())
 			if err == nil && mine.Epoch != 7 {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/countersign-id/countersign/rbac"
 )
@@ -63,4 +64,17 @@ func Appoint[ID ~string](ctx context.Context, tx rbac.Tx, account ID) error {
 		ops = append(ops, Assign(tx, account, r.ID))
 	}
 	return Policy(ctx, tx, ops...)
+}
+
+// Writes is what makes a policy out of nothing.
+func Writes(p rbac.Policy) []rbac.Write {
+	return slices.Concat(written(p.Servers), written(p.Permissions), written(p.Scopes), written(p.Roles),
+		written(p.Groups), written(p.Duties), written(p.Rules), written(p.Controls))
+}
+
+func written[K comparable, R any](rows map[K]R) (out []rbac.Write) {
+	for _, r := range rows {
+		out = append(out, rbac.Write{New: r})
+	}
+	return out
 }

@@ -85,11 +85,11 @@ var refuses = []promise{
 	}},
 	{"renews, touches and ends only a session that lives", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		a := account(t, db, "a")
 		s := auth.Session{
-			ID: "s", Account: a.ID, TokenHash: []byte("1"), AuthTime: clock.now(), CreatedAt: clock.now(), SeenAt: clock.now(),
-			IdleEnds: clock.now().Add(time.Hour), Ends: clock.now().Add(2 * time.Hour),
+			ID: "s", Account: a.ID, TokenHash: []byte("1"), AuthTime: clock.Now(), CreatedAt: clock.Now(), SeenAt: clock.Now(),
+			IdleEnds: clock.Now().Add(time.Hour), Ends: clock.Now().Add(2 * time.Hour),
 		}
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddSession(ctx, s) })
 		renew := func(hash, old string) (ok bool) {
@@ -115,15 +115,15 @@ var refuses = []promise{
 		if !renew("2", "1") || renew("3", "1") {
 			t.Error("a session is renewed by the token it has, once")
 		}
-		clock.add(time.Minute)
-		touch(clock.now(), clock.now().Add(time.Hour))
+		clock.Add(time.Minute)
+		touch(clock.Now(), clock.Now().Add(time.Hour))
 		want := idle()
-		touch(clock.now().Add(-time.Second), clock.now()) // came later, saw earlier
-		if got := idle(); !got.Equal(want) || !want.Equal(clock.now().Add(time.Hour)) {
+		touch(clock.Now().Add(-time.Second), clock.Now()) // came later, saw earlier
+		if got := idle(); !got.Equal(want) || !want.Equal(clock.Now().Add(time.Hour)) {
 			t.Errorf("idle end %v, want %v", got, want)
 		}
-		clock.add(time.Hour)
-		touch(clock.now(), clock.now().Add(time.Hour))
+		clock.Add(time.Hour)
+		touch(clock.Now(), clock.Now().Add(time.Hour))
 		if got := idle(); !got.Equal(want) {
 			t.Error("a session that was idle too long came back")
 		}
@@ -164,8 +164,8 @@ var refuses = []promise{
 	}},
 	{"forgets retired keys after a long time but never gives their names away", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
-		k := auth.Key{ID: "k", State: auth.KeyRetired, Public: []byte("p"), Private: []byte("q"), CreatedAt: clock.now(), EndedAt: clock.now()}
+		db := open(clock.Use)
+		k := auth.Key{ID: "k", State: auth.KeyRetired, Public: []byte("p"), Private: []byte("q"), CreatedAt: clock.Now(), EndedAt: clock.Now()}
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddKey(ctx, k) })
 		listed := func() (n int) {
 			view(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -178,7 +178,7 @@ var refuses = []promise{
 		if listed() != 1 {
 			t.Error("a key just retired is not listed")
 		}
-		clock.add(2 * 365 * 24 * time.Hour)
+		clock.Add(2 * 365 * 24 * time.Hour)
 		if listed() != 0 {
 			t.Error("a key retired long ago is listed")
 		}

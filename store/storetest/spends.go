@@ -95,7 +95,7 @@ var spends = []promise{
 	}},
 	{"spends a flow and a set-up token once, and not when they have expired", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		put := func() {
 			update(t, db, func(ctx context.Context, tx *store.Tx) error {
 				ends := tx.Now().Add(time.Minute)
@@ -122,7 +122,7 @@ var spends = []promise{
 			t.Errorf("spent again %v, %v", flow, setup)
 		}
 		put()
-		clock.add(time.Minute)
+		clock.Add(time.Minute)
 		if flow, setup := spend(); flow || setup {
 			t.Errorf("spent when expired %v, %v", flow, setup)
 		}
@@ -174,7 +174,7 @@ var spends = []promise{
 	}},
 	{"counts attempts in a window that neither moves nor is counted past", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		attempt := func(key string, window time.Duration, limit int) (n int, ok bool) {
 			update(t, db, func(ctx context.Context, tx *store.Tx) (err error) {
 				n, ok, err = tx.Attempt(ctx, []byte(key), window, limit)
@@ -191,12 +191,12 @@ var spends = []promise{
 			}
 		}
 		want(1, true)(attempt("k", time.Minute, 2))
-		clock.add(59 * time.Second)
+		clock.Add(59 * time.Second)
 		want(2, true)(attempt("k", time.Minute, 2))
 		want(2, false)(attempt("k", time.Minute, 2))
 		want(1, true)(attempt("l", time.Minute, 2)) // another key
 		want(1, true)(attempt("k", time.Hour, 2))   // another window
-		clock.add(time.Second)
+		clock.Add(time.Second)
 		want(1, true)(attempt("k", time.Minute, 2))
 		want(2, true)(attempt("k", time.Minute, 2))
 		update(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.Forgive(ctx, []byte("k")) })

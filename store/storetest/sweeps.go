@@ -16,7 +16,7 @@ import (
 var sweeps = []promise{
 	{"sweeps what is dead and keeps what lives", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		a := account(t, db, "a")
 		put := func(id string) {
 			update(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -33,7 +33,7 @@ var sweeps = []promise{
 			})
 		}
 		put("old")
-		clock.add(3 * 24 * time.Hour)
+		clock.Add(3 * 24 * time.Hour)
 		put("new")
 		swept, err := db.Sweep(t.Context())
 		if err != nil || swept.More {
@@ -66,8 +66,8 @@ var sweeps = []promise{
 	// What comes back must be known for what it is: a replayed refresh token ends its family as long as anything of it may live.
 	{"keeps a grant until its last token would have died", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
-		start := clock.now()
+		db := open(clock.Use)
+		start := clock.Now()
 		g := grant(t, db, account(t, db, "a"), func(g *auth.Grant) {
 			g.State, g.Generation = auth.GrantLive, 1
 			g.RefreshEnds, g.IdleEnds = start.Add(90*24*time.Hour), start.Add(14*24*time.Hour)
@@ -83,18 +83,18 @@ var sweeps = []promise{
 			})
 			return there
 		}
-		clock.add(10 * 24 * time.Hour)
+		clock.Add(10 * 24 * time.Hour)
 		update(t, db, func(ctx context.Context, tx *store.Tx) error {
 			g.Generation, g.Claimed, g.IdleEnds = 2, 1, tx.Now().Add(14*24*time.Hour)
 			_, err := tx.RotateGrant(ctx, g, 1)
 			_, err2 := tx.EndGrant(ctx, g.ID, "revoked")
 			return errors.Join(err, err2)
 		})
-		clock.add(14*24*time.Hour + 24*time.Hour)
+		clock.Add(14*24*time.Hour + 24*time.Hour)
 		if !there() {
 			t.Error("an ended grant went before its last token")
 		}
-		clock.add(3 * 24 * time.Hour)
+		clock.Add(3 * 24 * time.Hour)
 		if there() {
 			t.Error("a dead grant stays for ever")
 		}
@@ -102,7 +102,7 @@ var sweeps = []promise{
 	// sec-D13
 	{"sec-D13 sweeps many abandoned flows without making a writer wait", func(t *testing.T, open opener) {
 		clock := newClock()
-		db := open(clock.use)
+		db := open(clock.Use)
 		const abandoned, batch = 6000, 1000
 		for from := 0; from < abandoned; from += batch {
 			update(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -115,7 +115,7 @@ var sweeps = []promise{
 				return nil
 			})
 		}
-		clock.add(time.Hour)
+		clock.Add(time.Hour)
 
 		done := make(chan error, 1)
 		go func() {

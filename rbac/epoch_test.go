@@ -83,7 +83,7 @@ func TestPeopleAndThenThePolicyInOneTransaction(t *testing.T) {
 // Whoever reads the policy while a change of it commits gets one epoch whole.
 func TestAReaderSeesOneEpochWhole(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, storetest.Postgres(t), 1)
+	s := newStage(t, database(t, storetest.Postgres), 1)
 	if res, err := s.apply(change(payments(rbac.Block)...)); err != nil || res.Why != nil {
 		t.Fatalf("set up: %v %v", res.Why, err)
 	}

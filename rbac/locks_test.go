@@ -12,7 +12,7 @@ import (
 // rbac.md 9.3, that the tests can fail: with one lock left out, some way to interleave each race comes to what is unlawful.
 func TestEveryLockIsNeeded(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, storetest.Postgres(t), 3)
+	s := newStage(t, database(t, storetest.Postgres), 3)
 	shown := map[string]bool{}
 	for _, r := range slices.Concat(racesOfRules, racesOfLimits) {
 		if r.lock == "" {
@@ -42,7 +42,7 @@ func TestEveryLockIsNeeded(t *testing.T) {
 // Only who decides by a policy that is no more, which the policy's lock alone prevents, does not know what a slot is taken for.
 func TestTheSlotsOfARuleHoldWithoutTheLocks(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, storetest.Postgres(t), 3)
+	s := newStage(t, database(t, storetest.Postgres), 3)
 	for _, r := range racesOfRules {
 		if !r.holds {
 			continue
@@ -71,7 +71,7 @@ func TestTheSlotsOfARuleHoldWithoutTheLocks(t *testing.T) {
 // Two edits of the policy that came past its lock: the epoch tells the second to begin again, and neither is lost.
 func TestTheEpochHoldsWithoutTheLock(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, storetest.Postgres(t), 2)
+	s := newStage(t, database(t, storetest.Postgres), 2)
 	r := racesOfLimits[slices.IndexFunc(racesOfLimits, func(r race) bool { return strings.HasPrefix(r.name, "two edits of the policy") })]
 	again := 0
 	s.interleave(t, r, ending, "LockPolicy", func(t *testing.T, before still, players []*player, held string) bool {

@@ -42,7 +42,7 @@ func TestWhoeverWaitedJudgesByTheTimeAfterwards(t *testing.T) {
 // On SQLite processes queue for the one writer, and the time is when it was given.
 func TestTheTimeOfATransactionIsAfterItsTurnCame(t *testing.T) {
 	t.Parallel()
-	cfg := storetest.SQLite(t)
+	cfg := database(t, storetest.SQLite)
 	s := newStage(t, cfg, 1)
 	other := s.another(t, cfg, "")
 	first := s.enter(t, 0, move{Changeset: change(payments(rbac.Block)...)})

@@ -112,7 +112,7 @@ func onStages(t *testing.T, hands int, test func(t *testing.T, s *stage)) {
 	for name, cfg := range map[string]func(testing.TB) store.Config{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, newStage(t, cfg(t), hands))
+			test(t, newStage(t, database(t, cfg), hands))
 		})
 	}
 }

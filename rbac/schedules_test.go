@@ -28,9 +28,6 @@ const length = 10
 // history, for one that failed, and COUNTERSIGN_SCHEDULES_NEXT a file that keeps which is next.
 func TestRandomSchedules(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("RBAC_MUTANT") != "" {
-		t.Skip("inside a mutant")
-	}
 	count, first := 100, number(t, os.Getenv("COUNTERSIGN_SCHEDULES_FROM"))
 	if testing.Short() {
 		count = 50
@@ -82,7 +79,7 @@ func histories(t *testing.T, name string, cfg func(testing.TB) store.Config, fir
 	at.Store(int64(first))
 	var work sync.WaitGroup
 	for range min(3, last-first) {
-		s := newStage(t, cfg(t), 4)
+		s := newStage(t, database(t, cfg), 4)
 		work.Go(func() {
 			for h := at.Add(1) - 1; h < int64(last) && !t.Failed(); h = at.Add(1) - 1 {
 				if why := s.history(t, uint64(h), ""); why != "" {
@@ -100,13 +97,10 @@ func histories(t *testing.T, name string, cfg func(testing.TB) store.Config, fir
 // That they can fail: with a lock left out, some random schedule comes to what is unlawful.
 func TestRandomSchedulesMissALock(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("RBAC_MUTANT") != "" {
-		t.Skip("inside a mutant")
-	}
 	for _, lock := range []string{"LockPolicy", "LockSubjects", "LockRoles"} {
 		t.Run(lock, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, storetest.Postgres(t), 4)
+			s := newStage(t, database(t, storetest.Postgres), 4)
 			for h := uint64(1); h < 400; h += 2 {
 				if why := s.history(t, h, lock); why != "" {
 					t.Logf("history %d, %.80s", h, why)

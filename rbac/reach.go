@@ -29,9 +29,8 @@ func (st *Structure) reach(c Changeset, by By, now Instant) (Whom, []RoleID) {
 	var limited []RoleID
 	if r.edited {
 		limited = sorted(slices.Concat(st.limits, after.limits))
-		w.Roles = slices.Concat(st.conditions, after.conditions)
 	}
-	w.Roles = append(w.Roles, slices.Sorted(maps.Keys(r.roles))...)
+	w.Roles = slices.Sorted(maps.Keys(r.roles))
 	w.Groups = slices.Sorted(maps.Keys(r.groups))
 	return w, limited
 }

@@ -103,13 +103,6 @@ func (s *State) holders(role RoleID, f func(AccountID, Window)) {
 	}
 }
 
-// held reports whether anybody holds role in one of these ways.
-func (s *State) held(role RoleID) bool {
-	found := false
-	s.holders(role, func(AccountID, Window) { found = true })
-	return found
-}
-
 // groupsUnder returns the groups whose members hold role: those that have it and all that are in them.
 func (s *State) groupsUnder(role RoleID) map[GroupID]struct{} {
 	out := map[GroupID]struct{}{}

@@ -252,3 +252,23 @@ func TestADelegationIsSeenFromBothEnds(t *testing.T) {
 		t.Errorf("got %v, want the delegation as it was", s.Delegations)
 	}
 }
+
+// A change of the structure that gives a limited role to a group counts those too who hold it otherwise.
+func TestAGroupsRoleIsCountedWithWhoHoldsItAlready(t *testing.T) {
+	t.Parallel()
+	w := newStored(t, database(t, storetest.SQLite))
+	w.reset(t)
+	for _, ops := range [][]rbac.Op{
+		rbac.SmallPolicy(),
+		{rbac.EditRole{Role: rbac.Role{ID: "r0", Name: "r0", MaxAssignees: 1}}},
+		{rbac.Assign{Assignment: rbac.Assignment{ID: "u1", Account: "a1", Role: "r0"}}, rbac.AddMember{Membership: rbac.Membership{Group: "g0", Account: "a2"}}},
+	} {
+		if res, err := w.apply(rbac.Changeset{Ops: ops}); err != nil || res.Outcome != rbac.Applied {
+			t.Fatalf("%+v: %v, %v", ops, res.Why, err)
+		}
+	}
+	res, err := w.apply(rbac.Changeset{Ops: []rbac.Op{rbac.AddGroupRole{Group: "g0", Role: "r0"}}})
+	if err != nil || !errors.Is(res.Err(), rbac.ErrCardinalityMax) {
+		t.Errorf("got %v, %v, want that the second holder is one too many", res.Why, err)
+	}
+}

@@ -187,3 +187,10 @@ func (st *Structure) limitsIn(c Changeset) []RoleID {
 	}
 	return slices.DeleteFunc(slices.Clone(st.limits), func(id RoleID) bool { return !s.held(id) })
 }
+
+// held reports whether anybody holds role by assignment, by delegation or through a group.
+func (s *State) held(role RoleID) bool {
+	found := false
+	s.holders(role, func(AccountID, Window) { found = true })
+	return found
+}
